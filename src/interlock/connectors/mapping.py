@@ -1,0 +1,87 @@
+"""Records to commands: the system's words, SKUs, nodes and zones become ours, or every mistake is named.
+
+    mapper = Mapper(estate)
+    command = mapper.read(system, "order.create", body)         # JSON bytes
+    command = mapper.command(system, "stock.count", record)     # a record made of a file's rows
+
+Both raise `MappingFailed`, whose `errors` hold all mistakes of the record, each with the path to the field,
+what it held and what was expected. The same facts always give an equal command, so that its payload hash
+tells a repetition from a conflict.
+
+Which fields an action has is in `mapping_actions.py`, how single values are read in `mapping_fields.py`, how
+the traps of JSON are closed in `mapping_json.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from interlock.connectors.mapping_actions import ACTIONS, create_order
+from interlock.connectors.mapping_errors import UNREADABLE, MappingFailed, show, suggestion
+from interlock.connectors.mapping_fields import Form, Sender
+from interlock.connectors.mapping_json import read_object
+from interlock.domain.commands import AnyCommand
+from interlock.domain.decision import FieldError
+from interlock.domain.estate import Estate, System
+from interlock.domain.values import SystemId
+
+__all__ = ["UNREADABLE", "Mapper", "MappingFailed", "read_object"]
+
+
+class Mapper:
+    """Reads the records of all systems of an estate. Safe to share between threads."""
+
+    def __init__(self, estate: Estate) -> None:
+        self.estate = estate
+        self._senders: dict[SystemId, Sender] = {}
+
+    def read(
+        self, system: System, action: str | None, body: bytes, *, idempotency_key: str | None = None
+    ) -> AnyCommand:
+        """The command that a JSON body asks for; without an action, the body names it in its field `action`.
+
+        Raises MappingFailed: for bytes that are no JSON object (not UTF-8, malformed, NaN, a key twice ...)
+        with one error, else with all mistakes of its fields.
+        """
+        return self.command(system, action, read_object(body), idempotency_key=idempotency_key)
+
+    def command(
+        self,
+        system: System,
+        action: str | None,
+        record: Mapping[str, object],
+        *,
+        idempotency_key: str | None = None,
+        local_times: bool = False,
+    ) -> AnyCommand:
+        """The command that a record asks for; `local_times` takes times without an offset to be in the
+        system's zone.
+
+        The Idempotency-Key stands in for a `ref` that the record does not give. Raises MappingFailed.
+        """
+        if action is None:
+            named, record = record.get("action"), {k: v for k, v in record.items() if k != "action"}
+            if not isinstance(named, str):
+                raise MappingFailed(
+                    [FieldError("action", show(named) if named else "", "the name of an action")]
+                )
+            action = named
+        known = ACTIONS.get(action)
+        if known is None:
+            expected = f"an action{suggestion(action, ACTIONS)}; known are {', '.join(ACTIONS)}"
+            raise MappingFailed([FieldError("action", show(action), expected)])
+        build, allowed = known
+        errors: list[FieldError] = []
+        form = Form(self._sender(system), record, allowed, errors, local_times=local_times)
+        if idempotency_key and build is not create_order and not form.given("ref"):
+            form.record = {**record, "ref": idempotency_key}
+        command = build(form)
+        if errors:
+            raise MappingFailed(errors)
+        return command
+
+    def _sender(self, system: System) -> Sender:
+        sender = self._senders.get(system.id)
+        if sender is None or sender.system is not system:
+            sender = self._senders[system.id] = Sender(self.estate, system)
+        return sender

@@ -1,0 +1,90 @@
+"""Bytes and who sent them become an Arrival: identified, timed, traced, and read as far as it can be.
+
+Receiving cannot fail on a bad document: what cannot be read arrives without a command and with the problem,
+and is kept like everything else, so that somebody can look at it and the sender can be shown what was wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from interlock.connectors.mapping import Mapper, MappingFailed
+from interlock.domain.commands import AnyCommand
+from interlock.domain.decision import Arrival, Problem
+from interlock.domain.estate import System
+
+JSON: Final = "application/json"
+
+
+def receive(
+    mapper: Mapper,
+    system: System,
+    action: str | None,
+    body: bytes,
+    *,
+    content_type: str = JSON,
+    idempotency_key: str | None = None,
+    trace_id: str | None = None,
+    record: str | None = None,
+) -> Arrival:
+    """One JSON body that came in now; without an action, the body names it itself."""
+    command: AnyCommand | None = None
+    problem: Problem | None = None
+    try:
+        command = mapper.read(system, action, body, idempotency_key=idempotency_key)
+    except MappingFailed as failed:
+        problem = failed.problem
+    return Arrival(
+        message_id=new_message_id(),
+        system=system.id,
+        received_at=datetime.now(UTC),
+        body=body,
+        content_type=content_type,
+        command=command,
+        problem=problem,
+        source_message_id=idempotency_key,
+        trace_id=trace_id,
+        record=record,
+    )
+
+
+_last_message_id = 0
+_one_at_a_time = threading.Lock()
+
+
+def new_message_id() -> UUID:
+    """A UUID of version 7: milliseconds since 1970, then chance; within a process each is greater than the
+    one before.
+    """
+    global _last_message_id
+    fresh = time.time_ns() // 1_000_000 << 80 | random.getrandbits(80)
+    fresh = fresh & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    with _one_at_a_time:
+        if fresh <= _last_message_id:
+            # The same millisecond, or a clock that was set back: count on in the random bits below the
+            # variant.
+            fresh = _last_message_id + 1
+        _last_message_id = fresh
+    return UUID(int=fresh)
+
+
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+)
+
+
+def trace_id_of(traceparent: str | None) -> str:
+    """The trace's id from a W3C `traceparent` header; a new one where there is none, or none that can be
+    read.
+    """
+    found = _TRACEPARENT.fullmatch(traceparent.strip()) if traceparent else None
+    if found and found[1] != "0" * 32:
+        return found[1]
+    return os.urandom(16).hex()

@@ -1,0 +1,1 @@
+"""Transports: how bytes come in and go out; directories and HTTP calls."""

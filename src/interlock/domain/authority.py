@@ -1,0 +1,44 @@
+"""May this system decide the fact that its command would change, or only observe it?"""
+
+from __future__ import annotations
+
+from interlock.domain.commands import AnyCommand, AssignmentCommand
+from interlock.domain.errors import Refusal
+from interlock.domain.estate import Estate
+from interlock.domain.model import Order
+from interlock.domain.values import SystemId
+
+INTERLOCK = SystemId("interlock")
+"""Ourselves: what time alone causes comes from here, by the same door as all else."""
+
+_OFFICE = frozenset({"backoffice", "erp"})
+
+
+def check(estate: Estate, system: SystemId, command: AnyCommand) -> None:
+    """Raise Refusal, naming the rule, if the estate does not let the system decide this fact."""
+    if system == INTERLOCK:
+        return
+    known = estate.systems.get(system)
+    if known is None:
+        raise Refusal("unknown_system", f"{system} is not a system of the estate")
+    if known.authority.get(command.fact) != "decide":
+        raise Refusal(
+            "no_authority",
+            f"systems.{system}.authority.{command.fact} is observe: {system} may not {command.action}",
+        )
+
+
+def check_assignment(estate: Estate, system: SystemId, command: AssignmentCommand, order: Order) -> None:
+    """Raise Refusal if another system than the node's own (or the back office) speaks for its assignment."""
+    if system == INTERLOCK or estate.systems[system].kind in _OFFICE:
+        return
+    assignment = order.assignments.get(command.assignment_no)
+    if assignment is None:
+        return
+    speaker = estate.nodes[assignment.node].system
+    if speaker != system:
+        raise Refusal(
+            "wrong_source",
+            f"{order.order_id}/{command.assignment_no} is at node {assignment.node}, for which {speaker} speaks,"
+            f" not {system}",
+        )

@@ -1,0 +1,259 @@
+"""The estate: every system, node and channel, who may decide what, and by which rules orders are sourced.
+
+`estate.yaml` is read and checked by `contracts/estate_file.py`; here are only the values and what can be asked of them.
+"""
+
+from __future__ import annotations
+
+from datetime import time
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import msgspec
+
+from interlock.domain.values import NodeId, Quantity, Sku, SystemId
+
+SystemKind = Literal[
+    "pos", "wms", "erp", "marketplace", "webshop", "returns", "edi", "replenishment", "backoffice", "3pl"
+]
+NodeKind = Literal["store", "dc", "3pl", "vendor"]
+Fact = Literal["order", "payment", "fulfillment", "stock", "return", "refund"]
+FACTS: tuple[Fact, ...] = ("order", "payment", "fulfillment", "stock", "return", "refund")
+Authority = Literal["decide", "observe"]
+Fulfillment = Literal["delivery", "bopis", "ship_to_store", "carry_out"]
+RecordKind = Literal["sales", "stock_counts", "stock_adjustments", "fulfillment"]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all estate values share: frozen, named fields, no unknown field."""
+
+
+class Contact(Base, frozen=True, kw_only=True):
+    """Who answers for a system: a team by name, and how to reach somebody when it hurts."""
+
+    team: str
+    escalation: str
+
+
+class RetryPolicy(Base, frozen=True, kw_only=True):
+    """When to try again: first after `first_s`, then `factor` times later each time, spread by `jitter`, up to `max_s`."""
+
+    attempts_max: int = 12
+    first_s: float = 1.0
+    factor: float = 2.0
+    max_s: float = 900.0
+    jitter: float = 0.2
+
+
+class Limits(Base, frozen=True, kw_only=True):
+    """What a system may send us, and how fast it may be sent to."""
+
+    requests_per_s: float | None = None
+    burst: int = 10
+    body_bytes_max: int = 1_048_576
+    rows_max: int = 2_000_000
+
+
+class FolderIn(Base, tag_field="kind", tag="folder", frozen=True, kw_only=True):
+    """A directory where the system drops CSV files.
+
+    `records` says what a row is, `columns` maps our field names to the file's headers (what is not named keeps our name),
+    `fixed` gives fields that no column has.
+    A file is taken when its size has not changed for `stable_s`, or at once when `done_suffix` names a marker file.
+    """
+
+    path: str
+    records: RecordKind
+    pattern: str = "*.csv"
+    columns: dict[str, str] = {}
+    fixed: dict[str, str] = {}
+    delimiter: str = ","
+    encoding: str = "utf-8-sig"
+    stable_s: float = 1.0
+    done_suffix: str | None = None
+
+
+class FolderOut(Base, tag_field="kind", tag="folder", frozen=True, kw_only=True):
+    """A directory where we drop files of at most `rows_max` rows for the system."""
+
+    path: str
+    rows_max: int = 5000
+    delimiter: str = ","
+
+
+class HttpOut(Base, tag_field="kind", tag="http", frozen=True, kw_only=True):
+    """A JSON HTTP call to the system; `token_env` names the environment variable that holds its bearer token."""
+
+    url: str
+    token_env: str | None = None
+    timeout_s: float = 10.0
+
+
+class System(Base, frozen=True, kw_only=True):
+    """An outside party: what it is, who owns it, what it may decide, and how we talk with it."""
+
+    id: SystemId
+    name: str
+    kind: SystemKind
+    owner: Contact
+    authority: dict[Fact, Authority]
+    time_zone: str
+    currency: str
+    order_scope: str
+    api_key_sha256: tuple[str, ...] = ()
+    inbound: tuple[FolderIn, ...] = ()
+    outbound: FolderOut | HttpOut | None = None
+    ack_within_s: float = 14_400.0
+    limits: Limits = Limits()
+    retry: RetryPolicy = RetryPolicy()
+    states: dict[str, str] = {}
+
+
+class Place(Base, frozen=True, kw_only=True):
+    """Where something is. Coordinates in degrees (WGS 84)."""
+
+    country: str
+    region: str = ""
+    postal_code: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class Opening(Base, frozen=True, kw_only=True):
+    """Local opening hours on some days of the week; `closes` at or before `opens` means past midnight."""
+
+    days: tuple[Day, ...]
+    opens: time
+    closes: time
+
+
+class Node(Base, frozen=True, kw_only=True):
+    """A place that holds stock and fulfills; `system` is told what to ship, `handling_cost` is in the estate's currency."""
+
+    id: NodeId
+    name: str
+    kind: NodeKind
+    system: SystemId
+    place: Place
+    time_zone: str
+    fulfills: tuple[Fulfillment, ...]
+    channels: tuple[str, ...] = ()
+    capacity_orders_per_day: int | None = None
+    hours: tuple[Opening, ...] = ()
+    paused: bool = False
+    handling_cost: Decimal = Decimal(0)
+    skus_allowed: tuple[str, ...] = ("*",)
+    skus_refused: tuple[str, ...] = ()
+
+    def may_hold(self, sku: str) -> bool:
+        """Whether this node may fulfill the SKU, by its allowed and refused patterns."""
+        if self.skus_refused and any(fnmatchcase(sku, pattern) for pattern in self.skus_refused):
+            return False
+        return self.skus_allowed == ("*",) or any(fnmatchcase(sku, pattern) for pattern in self.skus_allowed)
+
+    def serves(self, channel: str) -> bool:
+        """Whether this node fulfills orders of the channel; with no channels named it serves all."""
+        return not self.channels or channel in self.channels
+
+
+class SourcingPolicy(Base, frozen=True, kw_only=True):
+    """How orders of a channel are sourced.
+
+    `split_max` is the most nodes that one order may ship from (1 is ship complete from one node).
+    `unfillable`: what happens to units that no plan fills. `complete`: nothing ships unless everything can.
+    """
+
+    version: str
+    split_max: int = 3
+    complete: bool = False
+    unfillable: Literal["backorder", "cancel"] = "backorder"
+    ship_from_store: bool = True
+    cost: Literal["distance", "zone"] = "distance"
+    cost_per_km: Decimal = Decimal("0.01")
+    opens_within_h: float = 24.0
+    exclusion_s: float = 86_400.0
+    backorder_retry_s: float = 3_600.0
+    backorder_attempts_max: int = 24
+
+
+class Channel(Base, frozen=True, kw_only=True):
+    """Where orders come from, and how they are sourced and closed."""
+
+    id: str
+    system: SystemId
+    currency: str
+    fulfills: tuple[Fulfillment, ...]
+    sourcing: SourcingPolicy
+    release: Literal["when_authorized", "at_once", "by_command"] = "when_authorized"
+    close_after_s: float | None = 0.0
+
+
+class Buffer(Base, frozen=True, kw_only=True):
+    """Units held back from sale: for SKUs that match, at nodes (by id or kind) that match. The first that matches counts."""
+
+    units: Quantity
+    sku: str = "*"
+    node: str = "*"
+    kind: NodeKind | None = None
+
+
+class Zone(Base, frozen=True, kw_only=True):
+    """Shipping cost from a node's region to a destination's region (patterns), in the estate's currency."""
+
+    origin: str
+    destination: str
+    cost: Decimal
+
+
+class Duty(Base, frozen=True, kw_only=True):
+    """Who works on a kind of exception, and within what time."""
+
+    owner: str
+    within_s: float
+    runbook: str = ""
+
+
+class Estate(Base, frozen=True, kw_only=True):
+    """The whole catalog, checked. Look-ups raise KeyError: the file's check has made sure that every name exists."""
+
+    retailer: str
+    currency: str
+    systems: dict[SystemId, System]
+    nodes: dict[NodeId, Node]
+    channels: dict[str, Channel]
+    sku_aliases: dict[SystemId, dict[str, Sku]] = {}
+    node_aliases: dict[SystemId, dict[str, NodeId]] = {}
+    buffers: tuple[Buffer, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    duties: dict[str, Duty] = {}
+    default_duty: Duty = Duty(owner="operations", within_s=86_400.0)
+
+    def sku(self, system: SystemId, theirs: str) -> Sku:
+        """Our SKU for what the system calls `theirs`; the same word where no alias is given."""
+        return self.sku_aliases.get(system, {}).get(theirs, Sku(theirs))
+
+    def node_id(self, system: SystemId, theirs: str) -> NodeId:
+        """Our node for what the system calls `theirs`; the same word where no alias is given."""
+        return self.node_aliases.get(system, {}).get(theirs, NodeId(theirs))
+
+    def state(self, system: SystemId, theirs: str) -> str | None:
+        """The canonical word for the system's own state word, None where the estate does not map it."""
+        return self.systems[system].states.get(theirs.casefold())
+
+    def duty(self, reason: str) -> Duty:
+        """Who owns exceptions of this reason."""
+        return self.duties.get(reason, self.default_duty)
+
+    def buffer(self, sku: str, node: NodeId) -> Quantity:
+        """Units of the SKU that this node keeps back from sale."""
+        for rule in self.buffers:
+            if (
+                fnmatchcase(node, rule.node)
+                and fnmatchcase(sku, rule.sku)
+                and (rule.kind is None or self.nodes[node].kind == rule.kind)
+            ):
+                return rule.units
+        return 0

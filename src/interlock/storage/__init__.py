@@ -1,0 +1,1 @@
+"""PostgreSQL and nothing else: every function here takes and gives sets."""

@@ -1,0 +1,244 @@
+-- What we have to tell receivers: claim, settle, give up, send again; and each receiver's pace.
+--
+-- outbox: part, order_id, seq, receiver, message, assignment_no (its key), body, created_at, state (waiting, sent, dead),
+--         attempts, due_at (when to try next; moved ahead while a sender has it), batch (what a sender has, or had when it
+--         died), sent_at, answer_due_at, answered_at, last_error
+--
+-- An order's messages go to one receiver one after the other: one that is waiting or dead holds up those behind it.
+
+-- receivers_due --
+-- The receivers that have a message whose time has come, and how many.
+-- reads all parts: a file for a receiver is made of all orders that it must be told about
+select receiver, count(*)
+  from outbox
+ where part = any(%(parts)s)
+   and state = 'waiting'
+   and due_at <= %(now)s
+ group by receiver
+ order by receiver;
+
+-- next_due --
+-- When the next waiting message is due, if there is any.
+-- reads all parts: one sender serves them all
+select min(due_at)
+  from outbox
+ where part = any(%(parts)s)
+   and state = 'waiting';
+
+-- lock_abandoned_batch --
+-- The oldest batch whose sender has not settled it in time: whole, so that it can be sent again as it was.
+-- reads all parts: a batch holds messages of many
+with oldest as (
+    select batch
+      from outbox
+     where part = any(%(parts)s)
+       and receiver = %(receiver)s
+       and state = 'waiting'
+       and due_at <= %(now)s
+       and batch is not null
+     order by due_at, batch
+     limit 1
+)
+select o.part, o.order_id, o.seq, o.message, o.assignment_no, o.attempts, o.body::text, o.batch
+  from outbox o
+  join oldest using (batch)
+ where o.part = any(%(parts)s)
+   and o.receiver = %(receiver)s
+   and o.state = 'waiting'
+   and o.due_at <= %(now)s
+ order by o.part, o.order_id, o.seq, o.message, o.assignment_no
+   -- Not `skip locked`: of two senders one waits, and then finds that nothing is left, instead of each taking a half.
+   for update of o;
+
+-- lock_ready_many --
+-- The oldest message of each order that may go now, at most so many; what another sender is just taking is left to it.
+-- reads all parts: a file for a receiver is made of all orders that it must be told about
+select o.part, o.order_id, o.seq, o.message, o.assignment_no, o.attempts, o.body::text, o.batch
+  from outbox o
+ where o.part = any(%(parts)s)
+   and o.receiver = %(receiver)s
+   and o.state = 'waiting'
+   and o.due_at <= %(now)s
+   and o.batch is null
+   and not exists (
+           select
+             from outbox before
+            where before.part = o.part
+              and before.order_id = o.order_id
+              and before.receiver = o.receiver
+              and before.state <> 'sent'
+              and (before.seq, before.message, before.assignment_no) < (o.seq, o.message, o.assignment_no)
+       )
+ order by o.due_at, o.part, o.order_id, o.seq, o.message, o.assignment_no
+ limit %(limit)s
+   for update of o skip locked;
+
+-- lease_many --
+-- A sender has these until the lease ends.
+-- reads all parts: a batch holds messages of many
+update outbox o
+   set batch = %(batch)s,
+       due_at = %(leased_until)s
+  from unnest(%(key_parts)s, %(order_ids)s, %(seqs)s, %(messages)s, %(assignment_nos)s)
+       as t (part, order_id, seq, message, assignment_no)
+ where o.part = t.part
+   and o.order_id = t.order_id
+   and o.seq = t.seq
+   and o.receiver = %(receiver)s
+   and o.message = t.message
+   and o.assignment_no = t.assignment_no
+   and o.state = 'waiting';
+
+-- return_many --
+-- Leased, but not tried: they may go again, at the earliest then.
+-- reads all parts: a batch holds messages of many
+update outbox o
+   set batch = null,
+       due_at = %(due_at)s
+  from unnest(%(key_parts)s, %(order_ids)s, %(seqs)s, %(messages)s, %(assignment_nos)s)
+       as t (part, order_id, seq, message, assignment_no)
+ where o.part = t.part
+   and o.order_id = t.order_id
+   and o.seq = t.seq
+   and o.receiver = %(receiver)s
+   and o.message = t.message
+   and o.assignment_no = t.assignment_no
+   and o.state = 'waiting'
+   and o.batch = %(batch)s;
+
+-- settle_sent_many --
+-- Delivered. The time for an answer runs from now, not from when the message was written.
+-- reads all parts: a batch holds messages of many
+update outbox o
+   set state = 'sent',
+       sent_at = %(now)s,
+       answer_due_at = o.answer_due_at + greatest(interval '0', %(now)s - o.created_at),
+       attempts = o.attempts + 1,
+       last_error = null
+  from unnest(%(key_parts)s, %(order_ids)s, %(seqs)s, %(messages)s, %(assignment_nos)s)
+       as t (part, order_id, seq, message, assignment_no)
+ where o.part = t.part
+   and o.order_id = t.order_id
+   and o.seq = t.seq
+   and o.receiver = %(receiver)s
+   and o.message = t.message
+   and o.assignment_no = t.assignment_no
+   and o.state = 'waiting';
+
+-- settle_failed_many --
+-- Not delivered: due again later, or dead where it was refused or tried often enough. Dead ones become work for a person.
+-- reads all parts: a batch holds messages of many
+with failed as (
+    update outbox o
+       set attempts = o.attempts + 1,
+           batch = null,
+           due_at = t.due_at,
+           last_error = t.error,
+           state = case when t.is_final or o.attempts + 1 >= %(attempts_max)s then 'dead' else 'waiting' end
+      from unnest(%(key_parts)s, %(order_ids)s, %(seqs)s, %(messages)s, %(assignment_nos)s, %(due_ats)s, %(errors)s,
+                  %(finals)s)
+           as t (part, order_id, seq, message, assignment_no, due_at, error, is_final)
+     where o.part = t.part
+       and o.order_id = t.order_id
+       and o.seq = t.seq
+       and o.receiver = %(receiver)s
+       and o.message = t.message
+       and o.assignment_no = t.assignment_no
+       and o.state = 'waiting'
+       -- A sender that comes back after its lease has nothing to say about what another has now.
+       and o.batch = %(batch)s
+    returning o.part, o.order_id, o.seq, o.message, o.assignment_no, o.attempts, o.last_error, o.state
+),
+told as (
+    insert into exceptions as known
+           (part, subject, exception_id, reason, explanation, system, owner, opened_at, due_at, last_seen_at)
+    select part, order_id, 'delivery_dead/' || seq || '/' || message || '/' || assignment_no, 'delivery_dead',
+           message || ' of ' || order_id || '/' || assignment_no || ' was given up after ' || attempts
+               || case when attempts = 1 then ' attempt: ' else ' attempts: ' end || last_error,
+           %(receiver)s, %(owner)s, %(now)s, %(owner_due_at)s, %(now)s
+      from failed
+     where state = 'dead'
+        on conflict (part, subject, exception_id) do update
+       set times = known.times + 1,
+           last_seen_at = excluded.last_seen_at,
+           explanation = excluded.explanation,
+           closed_at = null,
+           closed_by = null,
+           evidence = null
+)
+select state, count(*)
+  from failed
+ group by state;
+
+-- redeliver_many --
+-- Dead messages of a receiver begin anew; of these orders only, where any are named.
+-- reads all parts: a person sends again what a receiver has missed
+update outbox
+   set state = 'waiting',
+       attempts = 0,
+       due_at = %(now)s,
+       batch = null
+ where part = any(%(parts)s)
+   and receiver = %(receiver)s
+   and state = 'dead'
+   and (%(of_all)s or order_id = any(%(order_ids)s));
+
+-- count_many --
+-- How many messages each receiver has in each state, and the oldest of them.
+-- reads all parts: a person looks at the queues
+select receiver, state, count(*), min(created_at)
+  from outbox
+ group by receiver, state
+ order by receiver, state;
+
+-- overdue_many --
+-- Delivered, and not answered in time: work for a person, once for each assignment.
+insert into exceptions (part, subject, exception_id, reason, explanation, system, owner, opened_at, due_at, last_seen_at)
+select o.part, o.order_id, 'ack_overdue/' || o.assignment_no, 'ack_overdue',
+       o.receiver || ' has not acknowledged assignment ' || o.order_id || '/' || o.assignment_no || ': delivered '
+           || to_char(o.sent_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ', answer due '
+           || to_char(o.answer_due_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+       o.receiver, %(owner)s, %(now)s, %(owner_due_at)s, %(now)s
+  from outbox o
+ where o.part = %(part)s
+   and o.state = 'sent'
+   and o.answered_at is null
+   and o.answer_due_at < %(now)s
+   and not exists (
+           select
+             from exceptions known
+            where known.part = o.part
+              and known.subject = o.order_id
+              and known.exception_id = 'ack_overdue/' || o.assignment_no
+       )
+ order by o.answer_due_at
+ limit %(limit)s
+    on conflict do nothing;
+
+-- know_receiver --
+-- A receiver of which nothing is known yet may be told at once.
+insert into receivers (receiver, next_at)
+values (%(receiver)s, %(now)s)
+    on conflict do nothing;
+
+-- take_many --
+-- The pace (GCRA): `next_at` is when all that was granted so far will have flowed off at the rate. What may be granted is
+-- what keeps that within a burst of now.
+with pace as (
+    select receiver, greatest(next_at, %(now)s) as flowed_at
+      from receivers
+     where receiver = %(receiver)s
+       for update
+),
+grant_now as (
+    select receiver, flowed_at,
+           greatest(0, least(%(wanted)s,
+               -- A millionth keeps rounding of times from costing a whole unit.
+               floor(%(burst)s - extract(epoch from flowed_at - %(now)s) * %(rate)s + 0.000001)))::integer as units
+      from pace
+)
+update receivers r
+   set next_at = g.flowed_at + make_interval(secs => g.units / (%(rate)s)::double precision)
+  from grant_now g
+ where r.receiver = g.receiver
+returning g.units;

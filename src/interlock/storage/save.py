@@ -1,0 +1,460 @@
+"""Save what a batch decided: every table in one statement each, all in one round trip, the stock last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+
+from interlock.domain import events
+from interlock.domain.decision import Arrival, Decision, World
+from interlock.domain.model import Assignment, Line, Order, Reservation, Return, Shipment
+from interlock.domain.values import NodeId, OrderId, Quantity, Sku, part_of
+from interlock.storage.arrays import Ints, Jsons, Numerics, SmallInts, Texts, Times, Uuids
+from interlock.storage.database import Pending, Transaction, queries
+from interlock.storage.world import LINE_COUNTS, RESERVATION_COUNTS
+
+q = queries(__file__)
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
+
+class StockMissed(Exception):
+    """Stock or capacity that was seen was gone when it was to be taken: nothing may be kept, decide again on locked rows."""
+
+
+class Before(msgspec.Struct, frozen=True):
+    """How an order stood when it was loaded, so that only what changed is written."""
+
+    lines: dict[int, tuple[Any, ...]]
+    assignments: dict[int, tuple[Any, ...]]
+    reservations: dict[tuple[int, int], tuple[Any, ...]]
+    shipments: int
+    payment: tuple[Any, ...]
+    returns: dict[str, tuple[Any, ...]]
+
+    @staticmethod
+    def of(order: Order) -> Before:
+        """Remember how the order stands."""
+        return Before(
+            {number: astuple(line) for number, line in order.lines.items()},
+            {number: astuple(assignment) for number, assignment in order.assignments.items()},
+            {key: astuple(reservation) for key, reservation in order.reservations.items()},
+            len(order.shipments),
+            astuple(order.payment),
+            {ref: (dict(mine.due), dict(mine.received)) for ref, mine in order.returns.items()},
+        )
+
+
+def save_decisions(
+    tx: Transaction,
+    part: int,
+    world: World,
+    before: Mapping[OrderId, Before],
+    decided: Sequence[tuple[Arrival, Decision]],
+    woken: Iterable[OrderId],
+    days: Mapping[NodeId, date],
+    *,
+    strict: bool,
+) -> None:
+    """Write the effects of a batch of one part. To be called inside of `tx.pipeline()`.
+
+    `woken`: orders whose timer changed though no event did. `days`: each node's day. With `strict` the world was read
+    under locks. Raises StockMissed where stock or capacity went to somebody else meanwhile.
+    """
+    dirty = {d.order_id for _, d in decided if d.order_id is not None and d.events}
+    dirty.update(woken)
+    orders = [world.orders[order_id] for order_id in dirty]
+    if orders:
+        _save_orders(tx, part, orders, before)
+    _save_events(tx, part, decided, world.now)
+    _save_outbox(tx, part, decided, world)
+    _save_exceptions(tx, part, decided, world)
+    _save_stock(tx, decided, world, days, strict=strict)
+
+
+def _save_orders(tx: Transaction, part: int, orders: Sequence[Order], before: Mapping[OrderId, Before]) -> None:
+    lines: list[tuple[OrderId, Line]] = []
+    assignments: list[tuple[Order, Assignment]] = []
+    reservations: list[tuple[OrderId, Reservation]] = []
+    shipments: list[tuple[OrderId, Shipment]] = []
+    payments: list[Order] = []
+    returns: list[tuple[OrderId, Return]] = []
+    for order in orders:
+        order_id = order.order_id
+        old = before.get(order_id, _NEW)
+        known_lines, known_assignments, known_reservations = old.lines, old.assignments, old.reservations
+        lines += [(order_id, x) for n, x in order.lines.items() if known_lines.get(n) != astuple(x)]
+        changed_reservations = [
+            (order_id, x) for key, x in order.reservations.items() if known_reservations.get(key) != astuple(x)
+        ]
+        reservations += changed_reservations
+        moved = {x.assignment_no for _, x in changed_reservations}
+        assignments += [
+            (order, x) for n, x in order.assignments.items() if n in moved or known_assignments.get(n) != astuple(x)
+        ]
+        shipments += [(order_id, x) for n, x in order.shipments.items() if n > old.shipments]
+        if old.payment != astuple(order.payment):
+            payments.append(order)
+        returns += [
+            (order_id, x) for ref, x in order.returns.items() if old.returns.get(ref) != (x.due, x.received)
+        ]
+    _write_orders(tx, part, orders)
+    if lines:
+        _write_lines(tx, part, lines)
+    if payments:
+        tx.send(
+            q.payments,
+            part=part,
+            order_ids=Texts([o.order_id for o in payments]),
+            currencies=Texts([o.currency for o in payments]),
+            authorized=Numerics([o.payment.authorized for o in payments]),
+            captured=Numerics([o.payment.captured for o in payments]),
+            refunded=Numerics([o.payment.refunded for o in payments]),
+        )
+    if assignments:
+        tx.send(
+            q.assignments,
+            part=part,
+            order_ids=Texts([o.order_id for o, _ in assignments]),
+            assignment_nos=Ints([a.assignment_no for _, a in assignments]),
+            nodes=Texts([a.node for _, a in assignments]),
+            states=Texts([o.assignment_state(a.assignment_no) for o, a in assignments]),
+            created_at=Times([a.created_at for _, a in assignments]),
+            released_at=Times([a.released_at for _, a in assignments]),
+            acknowledged_at=Times([a.acknowledged_at for _, a in assignments]),
+            warehouse_refs=Texts([a.warehouse_ref for _, a in assignments]),
+        )
+    if reservations:
+        tx.send(
+            q.reservations,
+            part=part,
+            order_ids=Texts([order_id for order_id, _ in reservations]),
+            line_nos=Ints([r.line_no for _, r in reservations]),
+            assignment_nos=Ints([r.assignment_no for _, r in reservations]),
+            skus=Texts([r.sku for _, r in reservations]),
+            nodes=Texts([r.node for _, r in reservations]),
+            quantities=Numerics([r.quantity for _, r in reservations]),
+            **{name: Numerics([getattr(r, name) for _, r in reservations]) for name in RESERVATION_COUNTS},
+        )
+    if shipments:
+        _write_shipments(tx, part, shipments)
+    if returns:
+        _write_returns(tx, part, returns)
+
+
+def _write_orders(tx: Transaction, part: int, orders: Sequence[Order]) -> None:
+    tx.send(
+        q.orders,
+        part=part,
+        order_ids=Texts([o.order_id for o in orders]),
+        systems=Texts([o.system for o in orders]),
+        channels=Texts([o.channel for o in orders]),
+        numbers=Texts([o.number for o in orders]),
+        currencies=Texts([o.currency for o in orders]),
+        placed_at=Times([o.placed_at for o in orders]),
+        created_at=Times([o.created_at for o in orders]),
+        time_zones=Texts([o.time_zone for o in orders]),
+        words=Texts([o.word for o in orders]),
+        fulfillments=Texts([o.fulfillment for o in orders]),
+        destinations=Jsons([_encode(o.destination) if o.destination is not None else None for o in orders]),
+        pickup_nodes=Texts([o.pickup_node for o in orders]),
+        customers=Texts([o.customer for o in orders]),
+        totals=Numerics([o.total for o in orders]),
+        taxes=Numerics([o.tax for o in orders]),
+        shippings=Numerics([o.shipping for o in orders]),
+        states=Texts([o.state for o in orders]),
+        seqs=Ints([o.seq for o in orders]),
+        hold_attempts=Ints([o.hold_attempts for o in orders]),
+        closed_at=Times([o.closed_at for o in orders]),
+        wake_at=Times([o.wake_at for o in orders]),
+    )
+
+
+def _write_lines(tx: Transaction, part: int, lines: Sequence[tuple[OrderId, Line]]) -> None:
+    tx.send(
+        q.lines,
+        part=part,
+        order_ids=Texts([order_id for order_id, _ in lines]),
+        line_nos=Ints([x.line_no for _, x in lines]),
+        skus=Texts([x.sku for _, x in lines]),
+        source_skus=Texts([x.source_sku for _, x in lines]),
+        uoms=Texts([x.uom for _, x in lines]),
+        unit_prices=Numerics([x.unit_price for _, x in lines]),
+        quantities=Numerics([x.quantity for _, x in lines]),
+        **{name: Numerics([getattr(x, name) for _, x in lines]) for name in LINE_COUNTS},
+    )
+
+
+def _write_shipments(tx: Transaction, part: int, shipments: Sequence[tuple[OrderId, Shipment]]) -> None:
+    tx.send(
+        q.shipments,
+        part=part,
+        order_ids=Texts([order_id for order_id, _ in shipments]),
+        shipment_nos=Ints([s.shipment_no for _, s in shipments]),
+        assignment_nos=Ints([s.assignment_no for _, s in shipments]),
+        nodes=Texts([s.node for _, s in shipments]),
+        refs=Texts([s.ref for _, s in shipments]),
+        shipped_at=Times([s.shipped_at for _, s in shipments]),
+    )
+    units = [(order_id, s.shipment_no, *unit) for order_id, s in shipments for unit in s.units]
+    tx.send(
+        q.shipment_lines,
+        part=part,
+        order_ids=Texts([u[0] for u in units]),
+        shipment_nos=Ints([u[1] for u in units]),
+        line_nos=Ints([u[2] for u in units]),
+        quantities=Numerics([u[3] for u in units]),
+    )
+    parcels = [(order_id, s.shipment_no, parcel) for order_id, s in shipments for parcel in s.packages]
+    if parcels:
+        tx.send(
+            q.packages,
+            part=part,
+            order_ids=Texts([p[0] for p in parcels]),
+            shipment_nos=Ints([p[1] for p in parcels]),
+            package_nos=Ints([p[2].package_no for p in parcels]),
+            trackings=Texts([p[2].tracking for p in parcels]),
+            carriers=Texts([p[2].carrier for p in parcels]),
+        )
+
+
+def _write_returns(tx: Transaction, part: int, returns: Sequence[tuple[OrderId, Return]]) -> None:
+    rows = [
+        (order_id, mine.ref, line_no, mine.due.get(line_no, 0), mine.received.get(line_no, 0))
+        for order_id, mine in returns
+        for line_no in sorted(mine.due.keys() | mine.received.keys())
+    ]
+    tx.send(
+        q.return_lines,
+        part=part,
+        order_ids=Texts([r[0] for r in rows]),
+        refs=Texts([r[1] for r in rows]),
+        line_nos=Ints([r[2] for r in rows]),
+        due=Numerics([r[3] for r in rows]),
+        received=Numerics([r[4] for r in rows]),
+    )
+
+
+def _save_events(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, Decision]], now: datetime) -> None:
+    rows = [
+        (decision.order_id, seq, event, arrival)
+        for arrival, decision in decided
+        if decision.order_id is not None
+        for seq, event in enumerate(decision.events, decision.seq_before + 1)
+    ]
+    if not rows:
+        return
+    tx.send(
+        q.events,
+        part=part,
+        now=now,
+        order_ids=Texts([r[0] for r in rows]),
+        seqs=Ints([r[1] for r in rows]),
+        types=Texts([r[2].type for r in rows]),
+        bodies=Jsons([events.encode(r[2]) for r in rows]),
+        message_ids=Uuids([r[3].message_id for r in rows]),
+        systems=Texts([r[3].system for r in rows]),
+        occurred_at=Times([r[3].command.occurred_at if r[3].command else None for r in rows]),
+    )
+
+
+def _save_outbox(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, Decision]], world: World) -> None:
+    now = world.now
+    notices = [(d.order_id, notice) for _, d in decided for notice in d.notices]
+    if notices:
+        tx.send(
+            q.outbox,
+            part=part,
+            now=now,
+            order_ids=Texts([order_id for order_id, _ in notices]),
+            seqs=Ints([n.seq for _, n in notices]),
+            receivers=Texts([n.receiver for _, n in notices]),
+            messages=Texts([n.message for _, n in notices]),
+            assignment_nos=Ints([n.assignment_no for _, n in notices]),
+            bodies=Jsons([n.body for _, n in notices]),
+            answer_due_at=Times(
+                [
+                    now + timedelta(seconds=n.answer_within_s) if n.answer_within_s is not None else None
+                    for _, n in notices
+                ]
+            ),
+        )
+    answered = sorted({(d.order_id or OrderId(""), number) for _, d in decided for number in d.answered})
+    if answered:
+        tx.send(
+            q.answered,
+            part=part,
+            now=now,
+            order_ids=Texts([order_id for order_id, _ in answered]),
+            assignment_nos=Ints([number for _, number in answered]),
+        )
+
+
+def _save_exceptions(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, Decision]], world: World) -> None:
+    found: dict[tuple[str, str], tuple[Any, ...]] = {}
+    for arrival, decision in decided:
+        for trouble in decision.troubles:
+            subject = arrival.command.subject if arrival.command else str(arrival.message_id)
+            duty = world.estate.duty(trouble.reason)
+            exception_id = f"{trouble.reason}/{trouble.what}"
+            found[subject, exception_id] = (
+                trouble.reason,
+                trouble.explanation,
+                arrival.system,
+                arrival.message_id,
+                duty.owner,
+                world.now + timedelta(seconds=duty.within_s),
+            )
+    if not found:
+        return
+    rows = [(*key, *row) for key, row in sorted(found.items(), key=lambda item: item[0])]
+    tx.send(
+        q.exceptions,
+        part=part,
+        now=world.now,
+        subjects=Texts([r[0] for r in rows]),
+        exception_ids=Texts([r[1] for r in rows]),
+        reasons=Texts([r[2] for r in rows]),
+        explanations=Texts([r[3] for r in rows]),
+        systems=Texts([r[4] for r in rows]),
+        message_ids=Uuids([r[5] for r in rows]),
+        owners=Texts([r[6] for r in rows]),
+        due_at=Times([r[7] for r in rows]),
+    )
+
+
+def _save_stock(
+    tx: Transaction,
+    decided: Sequence[tuple[Arrival, Decision]],
+    world: World,
+    days: Mapping[NodeId, date],
+    *,
+    strict: bool,
+) -> None:
+    now = world.now
+    movements = [m for _, d in decided for m in d.movements]
+    parts = {sku: part_of(sku) for sku in {m.sku for m in movements}}
+    if movements:
+        tx.send(
+            q.movements,
+            now=now,
+            parts=SmallInts([parts[m.sku] for m in movements]),
+            skus=Texts([m.sku for m in movements]),
+            nodes=Texts([m.node for m in movements]),
+            causes=Texts([m.cause for m in movements]),
+            kinds=Texts([m.kind for m in movements]),
+            physicals=Numerics([m.physical for m in movements]),
+            unsellables=Numerics([m.unsellable for m in movements]),
+            reserveds=Numerics([m.reserved for m in movements]),
+        )
+    capacity = _give(tx, decided, world, days)
+    total: dict[tuple[int, Sku, NodeId], list[Quantity]] = {}
+    for m in movements:
+        key = (parts[m.sku], m.sku, m.node)
+        sums = total.get(key)
+        if sums is None:
+            total[key] = [m.physical, m.unsellable, m.reserved]
+        else:
+            sums[0] += m.physical
+            sums[1] += m.unsellable
+            sums[2] += m.reserved
+    if total:
+        _move(tx, total, world, strict=strict)
+    excluded = {(part_of(x.sku), x.sku, x.node): x for _, d in decided for x in d.exclusions}
+    if excluded:
+        keys = sorted(excluded)
+        tx.send(
+            q.exclusions,
+            parts=SmallInts([key[0] for key in keys]),
+            skus=Texts([key[1] for key in keys]),
+            nodes=Texts([key[2] for key in keys]),
+            untils=Times([excluded[key].until for key in keys]),
+            reasons=Texts([excluded[key].reason for key in keys]),
+        )
+    if capacity is not None:
+        asked, given = capacity
+        if len(given.rows()) < asked:
+            raise StockMissed("a node's capacity was used up meanwhile")
+
+
+def _give(
+    tx: Transaction, decided: Sequence[tuple[Arrival, Decision]], world: World, days: Mapping[NodeId, date]
+) -> tuple[int, Pending] | None:
+    """Count orders against the capacity of the nodes that have one."""
+    given: dict[NodeId, int] = {}
+    for _, decision in decided:
+        for node in decision.given:
+            if node in days:
+                given[node] = given.get(node, 0) + 1
+    if not given:
+        return None
+    rows = sorted((part_of(node), node) for node in given)
+    return len(rows), tx.send(
+        q.node_days,
+        parts=SmallInts([part for part, _ in rows]),
+        nodes=Texts([node for _, node in rows]),
+        days=Texts([days[node].isoformat() for _, node in rows]),
+        given=Ints([given[node] for _, node in rows]),
+        capacities=Ints([world.estate.nodes[node].capacity_orders_per_day for _, node in rows]),
+    )
+
+
+def _move(
+    tx: Transaction, total: Mapping[tuple[int, Sku, NodeId], Sequence[Quantity]], world: World, *, strict: bool
+) -> None:
+    keys = sorted(total)
+    sums = [total[key] for key in keys]
+    columns = {
+        "parts": SmallInts([key[0] for key in keys]),
+        "skus": Texts([key[1] for key in keys]),
+        "nodes": Texts([key[2] for key in keys]),
+    }
+    seen = [world.positions[key[1]][key[2]] for key in keys]
+    if not all(position.exists for position in seen):
+        tx.send(q.new_positions, now=world.now, **columns)
+    # Under locks the sight was the truth: what is decided on it needs no condition.
+    floors = [
+        position.buffer if s[2] > 0 and not strict else None for position, s in zip(seen, sums, strict=True)
+    ]
+    moved, *rest = tx.query(
+        q.positions,
+        now=world.now,
+        **columns,
+        physicals=Numerics([s[0] for s in sums]),
+        unsellables=Numerics([s[1] for s in sums]),
+        reserveds=Numerics([s[2] for s in sums]),
+        floors=Numerics(floors),
+    )
+    if moved[0] < len(keys):
+        raise StockMissed(f"{len(keys) - moved[0]} of {len(keys)} positions were taken by others meanwhile")
+    broken = [row[1:] for row in (moved, *rest) if row[1] is not None]
+    if broken:
+        _tell_broken(tx, broken, world)
+
+
+def _tell_broken(tx: Transaction, broken: Sequence[tuple[Any, ...]], world: World) -> None:
+    reasons = ["promise_broken" if reserved else "negative_stock" for _, _, _, reserved in broken]
+    duties = [world.estate.duty(reason) for reason in reasons]
+    tx.send(
+        q.broken_promises,
+        now=world.now,
+        parts=SmallInts([part_of(row[0]) for row in broken]),
+        skus=Texts([row[0] for row in broken]),
+        nodes=Texts([row[1] for row in broken]),
+        reasons=Texts(reasons),
+        explanations=Texts(
+            [
+                f"{sku} at {node}: {available:f} available, {reserved:f} promised"
+                for sku, node, available, reserved in broken
+            ]
+        ),
+        owners=Texts([duty.owner for duty in duties]),
+        due_at=Times([world.now + timedelta(seconds=duty.within_s) for duty in duties]),
+    )
+
+
+_NEW = Before({}, {}, {}, 0, (), {})

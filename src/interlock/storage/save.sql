@@ -1,0 +1,236 @@
+-- orders --
+-- New orders, and how known ones stand now.
+insert into orders
+       (part, order_id, system, channel, number, currency, placed_at, created_at, time_zone, word, fulfillment,
+        destination, pickup_node, customer, total, tax, shipping, state, seq, hold_attempts, closed_at, wake_at)
+select %(part)s, *
+  from unnest(%(order_ids)s, %(systems)s, %(channels)s, %(numbers)s, %(currencies)s, %(placed_at)s, %(created_at)s,
+              %(time_zones)s, %(words)s, %(fulfillments)s, %(destinations)s, %(pickup_nodes)s, %(customers)s,
+              %(totals)s, %(taxes)s, %(shippings)s, %(states)s, %(seqs)s, %(hold_attempts)s, %(closed_at)s,
+              %(wake_at)s)
+    on conflict (part, order_id) do update
+   set state = excluded.state,
+       seq = excluded.seq,
+       hold_attempts = excluded.hold_attempts,
+       closed_at = excluded.closed_at,
+       wake_at = excluded.wake_at;
+
+-- lines --
+-- New lines, and where the units of known ones are now.
+insert into lines
+       (part, order_id, line_no, sku, source_sku, uom, unit_price, quantity,
+        open, allocated, released, packed, shipped, canceled, returned, refunded, return_due)
+select %(part)s, *
+  from unnest(%(order_ids)s, %(line_nos)s, %(skus)s, %(source_skus)s, %(uoms)s, %(unit_prices)s, %(quantities)s,
+              %(open)s, %(allocated)s, %(released)s, %(packed)s, %(shipped)s, %(canceled)s, %(returned)s,
+              %(refunded)s, %(return_due)s)
+    on conflict (part, order_id, line_no) do update
+   set open = excluded.open,
+       allocated = excluded.allocated,
+       released = excluded.released,
+       packed = excluded.packed,
+       shipped = excluded.shipped,
+       canceled = excluded.canceled,
+       returned = excluded.returned,
+       refunded = excluded.refunded,
+       return_due = excluded.return_due;
+
+-- payments --
+-- New payments, and what known ones have come to.
+insert into payments (part, order_id, currency, authorized, captured, refunded)
+select %(part)s, *
+  from unnest(%(order_ids)s, %(currencies)s, %(authorized)s, %(captured)s, %(refunded)s)
+    on conflict (part, order_id) do update
+   set authorized = excluded.authorized,
+       captured = excluded.captured,
+       refunded = excluded.refunded;
+
+-- assignments --
+-- New assignments, and how known ones stand now.
+insert into assignments
+       (part, order_id, assignment_no, node, state, created_at, released_at, acknowledged_at, warehouse_ref)
+select %(part)s, *
+  from unnest(%(order_ids)s, %(assignment_nos)s, %(nodes)s, %(states)s, %(created_at)s, %(released_at)s,
+              %(acknowledged_at)s, %(warehouse_refs)s)
+    on conflict (part, order_id, assignment_no) do update
+   set state = excluded.state,
+       released_at = excluded.released_at,
+       acknowledged_at = excluded.acknowledged_at,
+       warehouse_ref = excluded.warehouse_ref;
+
+-- reservations --
+-- New reservations, and what became of the units of known ones.
+insert into reservations
+       (part, order_id, line_no, assignment_no, sku, node, quantity,
+        allocated, released, packed, shipped, canceled, rejected)
+select %(part)s, *
+  from unnest(%(order_ids)s, %(line_nos)s, %(assignment_nos)s, %(skus)s, %(nodes)s, %(quantities)s,
+              %(allocated)s, %(released)s, %(packed)s, %(shipped)s, %(canceled)s, %(rejected)s)
+    on conflict (part, order_id, line_no, assignment_no) do update
+   set allocated = excluded.allocated,
+       released = excluded.released,
+       packed = excluded.packed,
+       shipped = excluded.shipped,
+       canceled = excluded.canceled,
+       rejected = excluded.rejected;
+
+-- shipments --
+-- What left.
+insert into shipments (part, order_id, shipment_no, assignment_no, node, ref, shipped_at)
+select %(part)s, *
+  from unnest(%(order_ids)s, %(shipment_nos)s, %(assignment_nos)s, %(nodes)s, %(refs)s, %(shipped_at)s);
+
+-- shipment_lines --
+-- Which units left.
+insert into shipment_lines (part, order_id, shipment_no, line_no, quantity)
+select %(part)s, *
+  from unnest(%(order_ids)s, %(shipment_nos)s, %(line_nos)s, %(quantities)s);
+
+-- packages --
+-- In which packages.
+insert into packages (part, order_id, shipment_no, package_no, tracking, carrier)
+select %(part)s, *
+  from unnest(%(order_ids)s, %(shipment_nos)s, %(package_nos)s, %(trackings)s, %(carriers)s);
+
+-- return_lines --
+-- What may come back, and what of it came.
+insert into return_lines (part, order_id, ref, line_no, due, received)
+select %(part)s, *
+  from unnest(%(order_ids)s, %(refs)s, %(line_nos)s, %(due)s, %(received)s)
+    on conflict (part, order_id, ref, line_no) do update
+   set due = excluded.due,
+       received = excluded.received;
+
+-- events --
+-- What happened. The key refuses two events of one number.
+insert into events (part, order_id, seq, type, body, message_id, system, occurred_at, recorded_at)
+select %(part)s, order_id, seq, type, body, message_id, system, occurred_at, %(now)s
+  from unnest(%(order_ids)s, %(seqs)s, %(types)s, %(bodies)s, %(message_ids)s, %(systems)s, %(occurred_at)s)
+       as t (order_id, seq, type, body, message_id, system, occurred_at);
+
+-- outbox --
+-- What receivers must be told.
+insert into outbox (part, order_id, seq, receiver, message, assignment_no, body, created_at, due_at, answer_due_at)
+select %(part)s, order_id, seq, receiver, message, assignment_no, body, %(now)s, %(now)s, answer_due_at
+  from unnest(%(order_ids)s, %(seqs)s, %(receivers)s, %(messages)s, %(assignment_nos)s, %(bodies)s, %(answer_due_at)s)
+       as t (order_id, seq, receiver, message, assignment_no, body, answer_due_at);
+
+-- answered --
+-- The releases of these assignments were answered: their clocks stop.
+update outbox as o
+   set answered_at = %(now)s
+  from unnest(%(order_ids)s, %(assignment_nos)s) as t (order_id, assignment_no)
+ where o.part = %(part)s
+   and o.order_id = t.order_id
+   and o.assignment_no = t.assignment_no
+   and o.message = 'shipment.release'
+   and o.answered_at is null;
+
+-- exceptions --
+-- Work for a person; the same trouble again is counted, and opened again if it was closed.
+insert into exceptions as known
+       (part, subject, exception_id, reason, explanation, system, message_id, owner, opened_at, due_at, last_seen_at)
+select %(part)s, subject, exception_id, reason, explanation, system, message_id, owner, %(now)s, due_at, %(now)s
+  from unnest(%(subjects)s, %(exception_ids)s, %(reasons)s, %(explanations)s, %(systems)s, %(message_ids)s,
+              %(owners)s, %(due_at)s)
+       as t (subject, exception_id, reason, explanation, system, message_id, owner, due_at)
+    on conflict (part, subject, exception_id) do update
+   set times = known.times + 1,
+       last_seen_at = excluded.last_seen_at,
+       explanation = excluded.explanation,
+       closed_at = null,
+       closed_by = null,
+       evidence = null;
+
+-- broken_promises --
+-- Positions where outside truth fell below what is promised: work for a person, in the stock family's part.
+insert into exceptions as known
+       (part, subject, exception_id, reason, explanation, system, owner, opened_at, due_at, last_seen_at)
+select part, sku, reason || '/' || node, reason, explanation, '', owner, %(now)s, due_at, %(now)s
+  from unnest(%(parts)s, %(skus)s, %(nodes)s, %(reasons)s, %(explanations)s, %(owners)s, %(due_at)s)
+       as t (part, sku, node, reason, explanation, owner, due_at)
+ order by part, sku, node
+    on conflict (part, subject, exception_id) do update
+   set times = known.times + 1,
+       last_seen_at = excluded.last_seen_at,
+       explanation = excluded.explanation,
+       closed_at = null,
+       closed_by = null,
+       evidence = null;
+
+-- movements --
+-- What changes positions, one row for each cause.
+insert into movements (part, sku, node, cause, kind, physical, unsellable, reserved, recorded_at)
+select part, sku, node, cause, kind, physical, unsellable, reserved, %(now)s
+  from unnest(%(parts)s, %(skus)s, %(nodes)s, %(causes)s, %(kinds)s, %(physicals)s, %(unsellables)s, %(reserveds)s)
+       as t (part, sku, node, cause, kind, physical, unsellable, reserved);
+
+-- new_positions --
+-- Positions that were not there: empty, so that they can be moved like all others.
+insert into positions (part, sku, node, physical, unsellable, reserved, changed_at)
+select part, sku, node, 0, 0, 0, %(now)s
+  from unnest(%(parts)s, %(skus)s, %(nodes)s) as t (part, sku, node)
+ order by part, sku, node
+    on conflict (part, sku, node) do nothing;
+
+-- exclusions --
+-- Sourcing leaves these nodes out for these SKUs for a time.
+update positions as p
+   set excluded_until = t.until,
+       excluded_reason = t.reason
+  from unnest(%(parts)s, %(skus)s, %(nodes)s, %(untils)s, %(reasons)s) as t (part, sku, node, until, reason)
+ where p.part = t.part
+   and p.sku = t.sku
+   and p.node = t.node;
+
+-- node_days --
+-- Give nodes orders of their day, within their capacity; a node that is full gives no row back.
+insert into node_days as known (part, node, day, orders)
+select part, node, day, given
+  from unnest(%(parts)s, %(nodes)s, %(days)s::date[], %(given)s, %(capacities)s)
+       as t (part, node, day, given, capacity)
+ where given <= capacity
+ order by part, node, day
+    on conflict (part, node, day) do update
+   set orders = known.orders + excluded.orders
+ where known.orders + excluded.orders <=
+       (select t.capacity
+          from unnest(%(nodes)s, %(days)s::date[], %(capacities)s) as t (node, day, capacity)
+         where t.node = known.node and t.day = known.day)
+returning node;
+
+-- positions --
+-- Stock, last of all, so that hot rows are locked for a moment only; in the one order that everybody keeps.
+-- What would take a node below its sellable quantity changes nothing and gives no row back.
+with asked as (
+    select *
+      from unnest(%(parts)s, %(skus)s, %(nodes)s, %(physicals)s, %(unsellables)s, %(reserveds)s, %(floors)s)
+           as t (part, sku, node, physical, unsellable, reserved, floor)
+),
+held as (
+    select p.part, p.sku, p.node
+      from positions as p
+      join asked using (part, sku, node)
+     order by p.part, p.sku, p.node
+       for update of p
+),
+moved as (
+    update positions as p
+       set physical = p.physical + asked.physical,
+           unsellable = p.unsellable + asked.unsellable,
+           reserved = p.reserved + asked.reserved,
+           changed_at = %(now)s
+      from asked
+      join held using (part, sku, node)
+     where p.part = asked.part
+       and p.sku = asked.sku
+       and p.node = asked.node
+       -- A floor is given where units are promised: what is left then must not be less.
+       and (asked.floor is null
+            or p.physical + asked.physical - p.unsellable - asked.unsellable - p.reserved - asked.reserved >= asked.floor)
+    returning p.part, p.sku, p.node, p.physical, p.unsellable, p.reserved
+)
+select (select count(*) from moved), b.sku, b.node, b.physical - b.unsellable, b.reserved
+  from (select) as always
+  left join moved as b
+    on b.reserved > b.physical - b.unsellable;

@@ -1,0 +1,351 @@
+-- The whole truth of the database. Read it from the top: it is meant to be read.
+--
+-- Two families of tables, and `part` (0..63) leads every key of both. In the *order family* part is part_of(order id), in the
+-- *stock family* part_of(sku). A transaction touches one part of the order family, and the stock last.
+-- There are no foreign keys on the hot tables: what they would say, `interlock audit` proves (decisions/0004).
+-- `subject` is an order's id or, for the stock actions, a SKU: whatever a command changes.
+
+
+-- Coordination -------------------------------------------------------------------------------------------------------------
+
+-- One row for each part. Who holds its row lock works on the part; the lease dies with the connection.
+create table part_lock (
+    part smallint primary key
+);
+insert into part_lock (part) select generate_series(0, 63);
+
+
+-- Messages: what came in -----------------------------------------------------------------------------------------------------
+
+-- A file that was dropped: its identity and what became of its rows. The same bytes twice are a no-op.
+-- `part` is part_of(sha256 as hex).
+create table files (
+    part           smallint    not null,
+    sha256         text        not null,
+    system         text        not null,
+    name           text        not null,               -- as the system named it
+    records_kind   text        not null,               -- sales, stock_counts ...
+    bytes          bigint      not null,
+    received_at    timestamptz not null,
+    finished_at    timestamptz,                        -- null while rows are still being taken in
+    rows           bigint      not null default 0,     -- data rows read; equals the sum of the next two and `taken` rows
+    rows_rejected  bigint      not null default 0,
+    records        bigint      not null default 0,     -- messages made of the other rows
+    times_seen     integer     not null default 1,
+    primary key (part, system, sha256)
+);
+
+-- One record that came in, verbatim, with exactly one outcome. A file or a bulk request is many messages.
+create table messages (
+    part              smallint    not null,
+    subject           text        not null,            -- what it wants to change; its own id where that is unknown
+    message_id        uuid        not null,            -- ours, by time (UUIDv7): the order of arrival
+    system            text        not null,
+    source_message_id text,                            -- the source's own id for it, or its Idempotency-Key
+    file              text,                            -- sha256 of the file it came in
+    record            text,                            -- where in the file or request: "rows 17-21", "line 3"
+    received_at       timestamptz not null,
+    occurred_at       timestamptz,                     -- when the source says it happened
+    time_zone         text,                            -- and in which zone it said so
+    trace_id          text,
+    content_type      text        not null,
+    body              bytea       not null,
+    action            text,                            -- null while it could not be read
+    business_key      text,
+    command           json,                            -- canonical; only kept while it waits
+    outcome           text,                            -- null while it waits
+    reason            text,
+    settled_at        timestamptz,
+    waits_for         text,                            -- parked: what must come first
+    primary key (part, subject, message_id),
+    check (outcome in ('processed', 'duplicate', 'stale', 'parked', 'conflict', 'refused', 'quarantined'))
+) with (fillfactor = 85);
+
+-- What waits, in the order of arrival.
+create index messages_waiting on messages (part, message_id) where outcome is null;
+create index messages_parked on messages (part, subject, message_id) where outcome = 'parked';
+
+-- One row for each request key that a client gave (Idempotency-Key): the same key never stands for two payloads.
+-- `part` is part_of(system/key).
+create table request_keys (
+    part          smallint    not null,
+    system        text        not null,
+    request_key   text        not null,
+    payload_hash  bytea       not null,
+    first_seen_at timestamptz not null,
+    primary key (part, system, request_key)
+);
+
+-- The ledger: one row for each (action, business key) of a subject, with the first answer.
+create table ledger (
+    part          smallint    not null,
+    subject       text        not null,
+    action        text        not null,
+    business_key  text        not null,
+    payload_hash  bytea       not null,
+    system        text        not null,
+    first_message uuid        not null,
+    first_seen_at timestamptz not null,
+    last_seen_at  timestamptz not null,
+    attempts      integer     not null default 1,
+    conflicts     integer     not null default 0,
+    outcome       text        not null,                -- processed, stale, refused, parked
+    answer        json        not null,
+    primary key (part, subject, action, business_key)
+) with (fillfactor = 90);
+
+
+-- The order family -----------------------------------------------------------------------------------------------------------
+
+create table orders (
+    part          smallint      not null,
+    order_id      text          not null,              -- scope:source id
+    system        text          not null,
+    channel       text          not null,
+    number        text          not null,              -- what the customer calls it
+    currency      text          not null,              -- ISO 4217
+    placed_at     timestamptz   not null,
+    created_at    timestamptz   not null,
+    time_zone     text          not null,              -- the source's zone
+    word          text          not null,              -- the source's own word for its state
+    fulfillment   text          not null,              -- delivery, bopis, ship_to_store, carry_out
+    destination   json,
+    pickup_node   text,
+    customer      text          not null,
+    total         numeric       not null,
+    tax           numeric       not null,
+    shipping      numeric       not null,
+    state         text          not null,              -- derived from the units, kept for queues
+    seq           integer       not null,              -- number of its last event
+    hold_attempts integer       not null,              -- how often its open units were tried in vain
+    closed_at     timestamptz,
+    wake_at       timestamptz,                         -- when time itself acts on it next
+    primary key (part, order_id)
+) with (fillfactor = 85);
+
+create index orders_waking on orders (part, wake_at) where wake_at is not null;
+
+-- A line's units are in seven places, and add up to what was ordered.
+create table lines (
+    part        smallint not null,
+    order_id    text     not null,
+    line_no     integer  not null,
+    sku         text     not null,
+    source_sku  text     not null,
+    uom         text     not null,
+    unit_price  numeric  not null,
+    quantity    numeric  not null check (quantity > 0),
+    open        numeric  not null check (open >= 0),
+    allocated   numeric  not null check (allocated >= 0),
+    released    numeric  not null check (released >= 0),
+    packed      numeric  not null check (packed >= 0),
+    shipped     numeric  not null check (shipped >= 0),
+    canceled    numeric  not null check (canceled >= 0),
+    returned    numeric  not null check (returned >= 0),
+    refunded    numeric  not null check (refunded >= 0),
+    return_due  numeric  not null check (return_due >= 0),
+    primary key (part, order_id, line_no),
+    check (open + allocated + released + packed + shipped + canceled + returned = quantity)
+) with (fillfactor = 85);
+
+-- The part of an order given to one node.
+create table assignments (
+    part            smallint    not null,
+    order_id        text        not null,
+    assignment_no   integer     not null,
+    node            text        not null,
+    state           text        not null,              -- derived from its units
+    created_at      timestamptz not null,
+    released_at     timestamptz,
+    acknowledged_at timestamptz,
+    warehouse_ref   text        not null,              -- the node's own number for it
+    primary key (part, order_id, assignment_no)
+) with (fillfactor = 85);
+
+create index assignments_by_warehouse_ref on assignments (part, warehouse_ref) where warehouse_ref <> '';
+
+-- Units of a SKU at a node held for a line, and what became of them.
+create table reservations (
+    part          smallint not null,
+    order_id      text     not null,
+    line_no       integer  not null,
+    assignment_no integer  not null,
+    sku           text     not null,
+    node          text     not null,
+    quantity      numeric  not null check (quantity > 0),
+    allocated     numeric  not null check (allocated >= 0),
+    released      numeric  not null check (released >= 0),
+    packed        numeric  not null check (packed >= 0),
+    shipped       numeric  not null check (shipped >= 0),
+    canceled      numeric  not null check (canceled >= 0),
+    rejected      numeric  not null check (rejected >= 0),
+    primary key (part, order_id, line_no, assignment_no),
+    check (allocated + released + packed + shipped + canceled + rejected = quantity)
+) with (fillfactor = 85);
+
+-- What physically left.
+create table shipments (
+    part          smallint    not null,
+    order_id      text        not null,
+    shipment_no   integer     not null,
+    assignment_no integer     not null,
+    node          text        not null,
+    ref           text        not null,                -- the node's own number for it
+    shipped_at    timestamptz not null,
+    primary key (part, order_id, shipment_no)
+);
+
+create index shipments_by_ref on shipments (part, ref);
+
+create table shipment_lines (
+    part        smallint not null,
+    order_id    text     not null,
+    shipment_no integer  not null,
+    line_no     integer  not null,
+    quantity    numeric  not null check (quantity > 0),
+    primary key (part, order_id, shipment_no, line_no)
+);
+
+create table packages (
+    part        smallint not null,
+    order_id    text     not null,
+    shipment_no integer  not null,
+    package_no  integer  not null,
+    tracking    text     not null,
+    carrier     text     not null,
+    primary key (part, order_id, shipment_no, package_no)
+);
+
+create index packages_by_tracking on packages (part, tracking);
+
+-- One financial status for each order.
+create table payments (
+    part       smallint not null,
+    order_id   text     not null,
+    currency   text     not null,
+    authorized numeric  not null check (authorized >= 0),
+    captured   numeric  not null check (captured >= 0),
+    refunded   numeric  not null check (refunded >= 0),
+    primary key (part, order_id),
+    check (captured <= authorized and refunded <= captured)
+) with (fillfactor = 85);
+
+-- What the customer may send back, and what of it came.
+create table return_lines (
+    part     smallint not null,
+    order_id text     not null,
+    ref      text     not null,                        -- the return's number (RMA)
+    line_no  integer  not null,
+    due      numeric  not null check (due >= 0),
+    received numeric  not null check (received >= 0),
+    primary key (part, order_id, ref, line_no)
+) with (fillfactor = 85);
+
+create index return_lines_by_ref on return_lines (part, ref);
+
+-- What happened, numbered per order without a gap.
+create table events (
+    part        smallint    not null,
+    order_id    text        not null,
+    seq         integer     not null,
+    type        text        not null,
+    body        json        not null,
+    message_id  uuid        not null,                  -- what caused it
+    system      text        not null,
+    occurred_at timestamptz,                           -- by the source's clock
+    recorded_at timestamptz not null,                  -- by ours
+    primary key (part, order_id, seq)
+);
+
+-- What we have to tell receivers, in order per order.
+create table outbox (
+    part         smallint    not null,
+    order_id     text        not null,
+    seq          integer     not null,                 -- the event that caused it
+    receiver     text        not null,                 -- a system
+    message      text        not null,                 -- shipment.release, shipment.cancel
+    assignment_no integer    not null,
+    body         json        not null,
+    created_at   timestamptz not null,
+    state        text        not null default 'waiting' check (state in ('waiting', 'sent', 'dead')),
+    attempts     integer     not null default 0,
+    due_at       timestamptz not null,                 -- when to try next; moved ahead while a sender has it
+    batch        uuid,                                 -- what was sent together: the same again if a sender died
+    sent_at      timestamptz,
+    answer_due_at timestamptz,                         -- when its acknowledgment is overdue; null: none is awaited
+    answered_at  timestamptz,
+    last_error   text,
+    primary key (part, order_id, seq, receiver, message, assignment_no)
+) with (fillfactor = 70);
+
+create index outbox_waiting on outbox (part, receiver, due_at) where state = 'waiting';
+create index outbox_unanswered on outbox (part, answer_due_at) where answered_at is null and answer_due_at is not null;
+
+-- The pace of each receiver (GCRA): when the next message may go at the earliest.
+create table receivers (
+    receiver text primary key,
+    next_at  timestamptz not null
+);
+
+-- Work for a person.
+create table exceptions (
+    part         smallint    not null,
+    subject      text        not null,
+    exception_id text        not null,                 -- reason/what: the same trouble again is the same row
+    reason       text        not null,
+    explanation  text        not null,
+    system       text        not null,                 -- whose message showed it; "" where none did
+    message_id   uuid,
+    owner        text        not null,
+    opened_at    timestamptz not null,
+    due_at       timestamptz not null,
+    times        integer     not null default 1,
+    last_seen_at timestamptz not null,
+    closed_at    timestamptz,
+    closed_by    text,
+    evidence     text,
+    primary key (part, subject, exception_id),
+    check (closed_at is null or (closed_by is not null and evidence is not null))
+) with (fillfactor = 85);
+
+create index exceptions_open on exceptions (part, due_at) where closed_at is null;
+
+
+-- The stock family -------------------------------------------------------------------------------------------------------------
+
+-- Stock of one SKU at one node. Available is physical less unsellable; sellable is that less reserved less the buffer.
+create table positions (
+    part            smallint    not null,
+    sku             text        not null,
+    node            text        not null,
+    physical        numeric     not null,
+    unsellable      numeric     not null check (unsellable >= 0),
+    reserved        numeric     not null check (reserved >= 0),
+    excluded_until  timestamptz,                       -- sourcing leaves this node out for this SKU until then
+    excluded_reason text,
+    changed_at      timestamptz not null,
+    primary key (part, sku, node)
+) with (fillfactor = 70);
+
+-- What changed a position, one append-only row for each cause. Repairs are further rows.
+create table movements (
+    part        smallint    not null,
+    sku         text        not null,
+    node        text        not null,
+    cause       text        not null,                  -- order id/event number/place, or the stock action's key
+    kind        text        not null,                  -- reserve, unreserve, ship, short_pick, damage, return, count, adjust, sale
+    physical    numeric     not null,
+    unsellable  numeric     not null,
+    reserved    numeric     not null,
+    recorded_at timestamptz not null,
+    primary key (part, sku, node, cause)
+);
+
+-- Orders that a node was given on a day (its own), against its capacity. `part` is part_of(node).
+create table node_days (
+    part   smallint not null,
+    node   text     not null,
+    day    date     not null,
+    orders integer  not null check (orders >= 0),
+    primary key (part, node, day)
+) with (fillfactor = 50);

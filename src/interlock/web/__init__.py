@@ -1,0 +1,1 @@
+"""The HTTP API: JSON in, answers and problems out."""

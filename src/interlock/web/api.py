@@ -1,0 +1,364 @@
+"""The HTTP API: which address does what. docs/http-api.md is its page, `GET /openapi.json` its description for programs.
+
+    app = create_app(db, estate, door)
+    serve(app, "127.0.0.1", 8080)
+
+A command goes through `intake.py` (one) or `bulk.py` (many) to the engine; reads go to `storage/views.py`, in threads, a few
+at a time, so that people looking never hold up orders coming in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from interlock.connectors.mapping_errors import MappingFailed, suggestion
+from interlock.connectors.mapping_json import read_object
+from interlock.connectors.receive import trace_id_of
+from interlock.domain import values
+from interlock.domain.commands import COMMANDS
+from interlock.domain.errors import InvalidValue
+from interlock.domain.estate import Estate
+from interlock.storage import views
+from interlock.storage.database import Database
+from interlock.web import bodies
+from interlock.web.answers import answer_to_error
+from interlock.web.bulk import NDJSON, take_many
+from interlock.web.callers import Callers
+from interlock.web.door import Batcher, EngineDoor
+from interlock.web.intake import Intake, Sent
+from interlock.web.openapi import openapi
+from interlock.web.problems import JSON, ProblemRaised, problem, problem_response
+from interlock.web.server import WebServer, serve
+
+__all__ = ["WebServer", "create_app", "serve"]
+
+log = structlog.get_logger(__name__)
+
+READS_AT_ONCE_MAX: Final = 2
+ROWS_MAX: Final = 5_000
+ROWS_DEFAULT: Final = 500
+READY_WITHIN_S: Final = 3.0
+
+T = TypeVar("T")
+Handler = Callable[[Request], Awaitable[Response]]
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
+
+def create_app(
+    db: Database,
+    estate: Estate,
+    door: EngineDoor,
+    *,
+    batch_threads: int = 2,
+    batch_commands_max: int = 400,
+    waiting_max: int = 5_000,
+) -> Starlette:
+    """The API over a database, an estate and the engine's door; its lifespan starts and drains the batcher."""
+    batcher = Batcher(
+        door, threads=batch_threads, batch_commands_max=batch_commands_max, waiting_max=waiting_max
+    )
+    api = Api(db, estate, batcher)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        batcher.start()
+        try:
+            yield
+        finally:
+            await batcher.close()
+
+    routes = [
+        Route("/v1/orders", _answering(api.create_orders), methods=["POST"]),
+        Route("/v1/actions/{action}", _answering(api.act), methods=["POST"]),
+        Route("/v1/bulk", _answering(api.bulk), methods=["POST"]),
+        Route("/v1/orders/{identifier:path}/story", _answering(api.story), methods=["GET"]),
+        Route("/v1/orders/{identifier:path}", _answering(api.order), methods=["GET"]),
+        Route("/v1/positions", _answering(api.positions), methods=["GET"]),
+        Route("/v1/exceptions", _answering(api.exceptions), methods=["GET"]),
+        Route("/v1/exceptions/close", _answering(api.close_exception), methods=["POST"]),
+        Route("/v1/messages/{message_id}", _answering(api.message), methods=["GET"]),
+        Route("/v1/receivers", _answering(api.receivers), methods=["GET"]),
+        Route("/healthz", _answering(api.healthz), methods=["GET"]),
+        Route("/readyz", _answering(api.readyz), methods=["GET"]),
+        Route("/openapi.json", _answering(api.openapi), methods=["GET"]),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
+
+
+class Api:
+    """What each address does."""
+
+    def __init__(self, db: Database, estate: Estate, batcher: Batcher) -> None:
+        self._db = db
+        self._estate = estate
+        self._batcher = batcher
+        self._intake = Intake(estate, batcher)
+        self._callers = Callers(estate)
+        self._reading = asyncio.Semaphore(READS_AT_ONCE_MAX)
+        self._openapi = _encode(openapi())
+
+    # Commands
+
+    async def create_orders(self, request: Request) -> Response:
+        """One order as JSON, or many as NDJSON."""
+        return await self._take(request, "order.create", many=bodies.media_type(request) == NDJSON)
+
+    async def act(self, request: Request) -> Response:
+        """One command of any action."""
+        action = request.path_params["action"]
+        if action not in COMMANDS:
+            detail = f"{action!r} is no action{suggestion(action, COMMANDS)}; there are {', '.join(COMMANDS)}"
+            raise ProblemRaised(404, "not_found", detail)
+        return await self._take(request, action, many=False)
+
+    async def bulk(self, request: Request) -> Response:
+        """Many commands of any action, one a line."""
+        return await self._take(request, None, many=True)
+
+    async def _take(self, request: Request, action: str | None, *, many: bool) -> Response:
+        system = self._callers.system(request)
+        given, wanted = bodies.media_type(request), NDJSON if many else JSON
+        if given != wanted:
+            raise ProblemRaised(
+                415, "unsupported_media_type", f"Content-Type {given or '(none)'}: this address reads {wanted}"
+            )
+        sent = Sent(
+            trace_id=_trace_id(request),
+            idempotency_key=_idempotency_key(request),
+            respond_async=_prefers_async(request),
+            content_type=given,
+        )
+        if many:
+            return await take_many(self._intake, request, system, action, sent)
+        body = await bodies.whole(request, system)
+        return (await self._intake.take(system, action, body, sent)).response()
+
+    # Reads
+
+    async def order(self, request: Request) -> Response:
+        """The whole order that an identifier leads to."""
+        self._callers.system(request)
+        identifier = request.path_params["identifier"]
+        found = await self._read(views.orders, self._estate, identifier)
+        if not found:
+            raise _nothing(f"no order has the identifier {identifier!r}")
+        if len(found) > 1:
+            raise ProblemRaised(
+                409, "conflict", f"{identifier!r} leads to several orders: {', '.join(o['order_id'] for o in found)}"
+            )
+        return _json(found[0])
+
+    async def story(self, request: Request) -> Response:
+        """Everything that happened to an order, in time order."""
+        self._callers.system(request)
+        identifier = request.path_params["identifier"]
+        steps = await self._read(views.story, self._estate, identifier)
+        if not steps:
+            raise _nothing(f"nothing is known of {identifier!r}")
+        return _json({"identifier": identifier, "steps": steps})
+
+    async def positions(self, request: Request) -> Response:
+        """Stock by SKU, by node, or both."""
+        self._callers.system(request)
+        asked = _asked(request, {"sku", "node", "limit"})
+        rows = await self._read(
+            views.positions, self._estate, sku=asked.get("sku"), node=asked.get("node"), limit=_limit(asked)
+        )
+        return _json({"positions": rows})
+
+    async def exceptions(self, request: Request) -> Response:
+        """Work for people, the most urgent first."""
+        self._callers.system(request)
+        asked = _asked(request, {"reason", "open", "limit"})
+        word = asked.get("open", "true").lower()
+        if word not in ("true", "false"):
+            raise _bad("open", word, "true (open ones, the default) or false (closed ones)")
+        rows = await self._read(
+            views.exceptions, reason=asked.get("reason"), is_open=word == "true", limit=_limit(asked)
+        )
+        return _json({"exceptions": rows})
+
+    async def close_exception(self, request: Request) -> Response:
+        """Close an exception on evidence."""
+        system = self._callers.system(request)
+        if bodies.media_type(request) != JSON:
+            raise ProblemRaised(415, "unsupported_media_type", f"this address reads {JSON}")
+        subject, exception_id, evidence = _closing(await bodies.whole(request, system))
+        closed = await self._read(views.close_exception, subject, exception_id, str(system.id), evidence)
+        if closed is None:
+            raise _nothing(f"there is no open exception {exception_id!r} of {subject!r}")
+        return _json(closed)
+
+    async def message(self, request: Request) -> Response:
+        """One message: what came in, and what became of it."""
+        self._callers.system(request)
+        asked = _asked(request, {"subject"})
+        try:
+            message_id = UUID(request.path_params["message_id"])
+        except ValueError:
+            raise _nothing(f"{request.path_params['message_id']!r} is no message id") from None
+        found = await self._read(views.message, message_id, subject=asked.get("subject"))
+        if found is None:
+            raise _nothing(f"there is no message {message_id}")
+        return _json(found)
+
+    async def receivers(self, request: Request) -> Response:
+        """What receivers have still to be told, by receiver and state."""
+        self._callers.system(request)
+        return _json({"receivers": await self._read(views.receivers)})
+
+    async def _read(self, view: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        async with self._reading:
+            return await asyncio.to_thread(view, self._db, *args, **kwargs)
+
+    # About the service
+
+    async def healthz(self, _: Request) -> Response:
+        """The process runs."""
+        return _json({"status": "ok"})
+
+    async def readyz(self, request: Request) -> Response:
+        """The database answers, so commands can be taken."""
+        try:
+            await asyncio.wait_for(asyncio.to_thread(views.is_ready, self._db), READY_WITHIN_S)
+        except Exception as error:
+            raise ProblemRaised(
+                503,
+                "database_unavailable",
+                f"the database did not answer within {READY_WITHIN_S:.0f} s: {type(error).__name__}",
+                headers={"Retry-After": "5"},
+            ) from error
+        return _json({"status": "ready", "in_hand": self._batcher.in_hand})
+
+    async def openapi(self, _: Request) -> Response:
+        """The description of all this for programs."""
+        return Response(self._openapi, media_type=JSON)
+
+
+# Requests
+
+
+def _trace_id(request: Request) -> str:
+    return trace_id_of(request.headers.get("traceparent"))
+
+
+def _idempotency_key(request: Request) -> str | None:
+    given = request.headers.get("idempotency-key")
+    if given is None:
+        return None
+    # The draft standard writes it as a quoted string; most clients leave the quotes out.
+    if len(given) > 1 and given[0] == given[-1] == '"':
+        given = given[1:-1]
+    try:
+        return values.key("Idempotency-Key", given)
+    except InvalidValue as error:
+        raise ProblemRaised(400, "bad_request", str(error)) from None
+
+
+def _prefers_async(request: Request) -> bool:
+    wishes = ",".join(request.headers.getlist("prefer")).split(",")
+    return any(wish.strip().lower() == "respond-async" for wish in wishes)
+
+
+def _asked(request: Request, allowed: set[str]) -> dict[str, str]:
+    """The query's parameters; an unknown one is a mistake, because leaving it out would answer another question."""
+    for name in request.query_params:
+        if name not in allowed:
+            raise _bad(name, request.query_params[name], f"one of {', '.join(sorted(allowed))}")
+    return {name: value for name, value in request.query_params.items() if value}
+
+
+def _limit(asked: Mapping[str, str]) -> int:
+    given = asked.get("limit", str(ROWS_DEFAULT))
+    if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= ROWS_MAX):
+        raise _bad("limit", given, f"a whole number from 1 to {ROWS_MAX}")
+    return int(given)
+
+
+class _Closing(msgspec.Struct, forbid_unknown_fields=True):
+    subject: str
+    exception_id: str
+    evidence: str
+
+
+def _closing(body: bytes) -> tuple[str, str, str]:
+    try:
+        asked = msgspec.convert(read_object(body), _Closing)
+    except MappingFailed as failed:
+        raise ProblemRaised(
+            400, "unreadable", failed.problem.explanation, errors=failed.problem.errors
+        ) from None
+    except msgspec.ValidationError as error:
+        raise ProblemRaised(400, "unreadable", f"expected subject, exception_id and evidence: {error}") from None
+    evidence = asked.evidence.strip()
+    if not evidence or "\0" in evidence + asked.subject + asked.exception_id:
+        raise ProblemRaised(400, "unreadable", "evidence: say how it was seen that the trouble is over")
+    return asked.subject, asked.exception_id, evidence
+
+
+# Answers
+
+
+def _answering(handler: Handler) -> Handler:
+    """The handler, whose every error becomes a problem; what nobody foresaw is logged."""
+
+    async def answering(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except ProblemRaised as raised:
+            return problem_response(raised.problem(_trace_id(request)), raised.headers)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        except Exception as error:
+            trace_id = _trace_id(request)
+            known = answer_to_error(error, trace_id)
+            if known is not None:
+                return known.response()
+            log.exception("request_failed", method=request.method, path=request.url.path, trace_id=trace_id)
+            return problem_response(
+                problem(500, "internal", "an error of ours; it was logged under the trace id", trace_id)
+            )
+
+    return answering
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = getattr(error, "headers", None)
+    path = request.url.path
+    if status == 404:
+        body = problem(404, "not_found", f"there is nothing at {path}; GET /openapi.json tells what is", _trace_id(request))
+    elif status == 405:
+        allowed = (headers or {}).get("Allow", "")
+        detail = f"{path} does not take {request.method}, only {allowed}"
+        body = problem(405, "method_not_allowed", detail, _trace_id(request))
+    else:
+        body = problem(status, "bad_request", str(getattr(error, "detail", error)), _trace_id(request))
+    return problem_response(body, headers)
+
+
+def _json(body: object) -> Response:
+    return Response(_encode(body), media_type=JSON)
+
+
+def _nothing(detail: str) -> ProblemRaised:
+    return ProblemRaised(404, "not_found", detail)
+
+
+def _bad(name: str, value: str, expected: str) -> ProblemRaised:
+    return ProblemRaised(400, "bad_request", f"the parameter {name} is {value[:100]!r}, expected {expected}")
+
+
