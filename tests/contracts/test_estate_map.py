@@ -67,7 +67,8 @@ def test_the_svg_holds_every_system_channel_and_node_inside_its_frame(shop: Esta
     ]
     assert sorted(box[0] for box in boxes) == ["center", *["channel"] * 2, *["node"] * 4, *["system"] * 6]
     for _, x, y, wide, high in boxes:
-        assert 0 <= x and x + wide <= width and 0 <= y and y + high <= height
+        assert 0 <= x <= width - wide
+        assert 0 <= y <= height - high
     for number, (_, x, y, wide, high) in enumerate(boxes):
         for _, left, top, across, down in boxes[:number]:
             assert x + wide <= left or left + across <= x or y + high <= top or top + down <= y
@@ -97,8 +98,7 @@ def test_names_of_markup_are_drawn_as_names(shop: Estate) -> None:
 def test_many_nodes_of_a_kind_are_one_box_that_counts_them(shop: Estate) -> None:
     one = shop.nodes[NodeId("store-boston")]
     many = {
-        NodeId(f"s{n}"): msgspec.structs.replace(one, id=NodeId(f"s{n}"), name="Same", paused=n < 3)
-        for n in range(447)
+        NodeId(f"s{n}"): msgspec.structs.replace(one, id=NodeId(f"s{n}"), name="Same", paused=n < 3) for n in range(447)
     }
     changed = msgspec.structs.replace(shop, nodes={**shop.nodes, **many})
     svg = as_svg(changed)

@@ -54,8 +54,7 @@ def asks(*wants: tuple[Any, Any], **changes: Any) -> Request:
 def holding(**rows: dict[str, Any]) -> dict[Any, dict[Any, StockSeen]]:
     """SKU -> node -> units."""
     return {
-        sku: {n: v if isinstance(v, StockSeen) else StockSeen(v) for n, v in row.items()}
-        for sku, row in rows.items()
+        sku: {n: v if isinstance(v, StockSeen) else StockSeen(v) for n, v in row.items()} for sku, row in rows.items()
     }
 
 
@@ -123,9 +122,7 @@ def test_a_store_does_not_ship_where_the_policy_says_so_but_is_still_collected_f
 
 def test_a_node_with_its_days_orders_is_refused_and_one_short_of_it_is_not() -> None:
     refused_alone("capacity", {"capacity_orders_per_day": 3}, load={"a": 3})
-    plan = planned(
-        estate(node("a", capacity_orders_per_day=3)), asks(("A", 1)), holding(A={"a": 1}), load={"a": 2}
-    )
+    plan = planned(estate(node("a", capacity_orders_per_day=3)), asks(("A", 1)), holding(A={"a": 1}), load={"a": 2})
     assert plan.receipt.outcome == "filled"
 
 
@@ -160,9 +157,7 @@ def test_a_row_of_a_node_that_the_estate_no_longer_has_is_refused_not_an_error()
     plan = planned(estate(node("a")), asks(("A", 1)), holding(A={"a": 1, "gone": 9}))
     assert plan.receipt.refused == {"gone": "unknown_node"}
     assert plan.receipt.refusals == {"unknown_node": 1}
-    assert planned(estate(node("a")), asks(("A", 1), only_node="gone"), {}).receipt.refused == {
-        "gone": "unknown_node"
-    }
+    assert planned(estate(node("a")), asks(("A", 1), only_node="gone"), {}).receipt.refused == {"gone": "unknown_node"}
 
 
 @pytest.mark.parametrize(
@@ -173,9 +168,7 @@ def test_a_row_of_a_node_that_the_estate_no_longer_has_is_refused_not_an_error()
         ("2024-05-06T21:00", 24, True), ("2024-05-06T21:00", 12, True), ("2024-05-06T21:00", 11.99, False),
     ],
 )  # fmt: skip
-def test_a_node_must_be_open_or_open_within_the_policys_time(
-    local: str, within_h: float, open_: bool
-) -> None:
+def test_a_node_must_be_open_or_open_within_the_policys_time(local: str, within_h: float, open_: bool) -> None:
     assert is_open(node("a", hours=DAYTIME), local, within_h) is open_
 
 
@@ -228,9 +221,7 @@ def test_a_closed_node_says_so() -> None:
 def is_open(n: Node, local: str, within_h: float) -> bool:
     now = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(n.time_zone)).astimezone(UTC)
     policy = msgspec.structs.replace(POLICY, opens_within_h=within_h)
-    return (
-        planned(estate(n), asks(("A", 1)), holding(A={"a": 1}), policy, now=now).receipt.outcome == "filled"
-    )
+    return planned(estate(n), asks(("A", 1)), holding(A={"a": 1}), policy, now=now).receipt.outcome == "filled"
 
 
 def test_only_the_pickup_node_fills_what_the_customer_collects() -> None:
@@ -257,6 +248,15 @@ def test_a_named_node_is_the_only_one_considered_and_still_has_to_pass_every_fil
     elsewhere = planned(world, asks(("A", 1), only_node="c", fulfillment="bopis", pickup_node="a"), stock)
     assert elsewhere.picks == ()
     assert elsewhere.receipt.refused["c"] == "pickup_node"
+
+
+def test_the_one_node_allowed_is_named_however_many_others_hold_the_goods() -> None:
+    names = [f"n{place:02}" for place in range(40)]
+    stock = holding(A=dict.fromkeys(names[:20], 1), B=dict.fromkeys(names[20:], 1))
+    world = estate(*map(node, names), node("z", paused=True))
+    plan = planned(world, asks(("A", 1), ("B", 1), only_node="z"), stock)
+    assert plan.receipt.refused == dict.fromkeys(names[:19], "only_node") | {"z": "paused"}
+    assert plan.receipt.refusals == {"only_node": 40, "paused": 1}
 
 
 def test_ship_to_store_ships_to_the_pickup_nodes_place_and_costs_nothing_from_there() -> None:
@@ -298,12 +298,10 @@ def test_the_first_zone_that_matches_sets_the_cost_and_none_is_a_million() -> No
 def test_fewer_nodes_come_before_cost_and_cost_before_load_and_load_before_the_id() -> None:
     dear = node("dear", handling_cost=Decimal(50))
     stock = holding(A={"a": 1, "dear": 1}, B={"b": 1, "dear": 1})
-    assert {
-        p.node for p in planned(estate(node("a"), node("b"), dear), asks(("A", 1), ("B", 1)), stock).picks
-    } == {"dear"}
-    three = estate(
-        node("a", handling_cost=Decimal("0.0001")), node("b", capacity_orders_per_day=100), node("c")
-    )
+    assert {p.node for p in planned(estate(node("a"), node("b"), dear), asks(("A", 1), ("B", 1)), stock).picks} == {
+        "dear"
+    }
+    three = estate(node("a", handling_cost=Decimal("0.0001")), node("b", capacity_orders_per_day=100), node("c"))
     everywhere = holding(A={"a": 1, "b": 1, "c": 1})
 
     def first(load: Mapping[str, int]) -> str:
@@ -400,9 +398,7 @@ def cases(draw: st.DrawFn) -> tuple[Estate, SourcingPolicy, Request, Any, dict[A
     return world, policy, asks(*wants), stock, load
 
 
-def best_of_all(
-    world: Estate, policy: SourcingPolicy, request: Request, stock: Any, load: Any
-) -> tuple[Any, ...]:
+def best_of_all(world: Estate, policy: SourcingPolicy, request: Request, stock: Any, load: Any) -> tuple[Any, ...]:
     """(units open, nodes, cost, load, node ids) of the best set, by trying all of them."""
     needs: dict[str, Fraction] = {}
     for want in request.wants:
@@ -415,8 +411,7 @@ def best_of_all(
 
     def objective(nodes: tuple[Node, ...]) -> tuple[Any, ...]:
         has = {
-            s: sum((Fraction(stock[s][n.id].sellable) for n in nodes if n.id in stock[s]), Fraction(0))
-            for s in needs
+            s: sum((Fraction(stock[s][n.id].sellable) for n in nodes if n.id in stock[s]), Fraction(0)) for s in needs
         }
         left = sum((need - min(need, has[s]) for s, need in needs.items()), Fraction(0))
         shares = sum(load.get(n.id, 0) * 10_000 // (n.capacity_orders_per_day or 10_000) for n in nodes)
@@ -458,18 +453,14 @@ def test_the_plan_is_the_exact_best_and_the_order_of_the_input_does_not_matter(
 
     shuffled = msgspec.structs.replace(request, wants=tuple(chance.sample(request.wants, len(request.wants))))
     other = msgspec.structs.replace(world, nodes=mixed(world.nodes))
-    again = planned(
-        other, shuffled, mixed({s: mixed(rows) for s, rows in stock.items()}), policy, mixed(load)
-    )
+    again = planned(other, shuffled, mixed({s: mixed(rows) for s, rows in stock.items()}), policy, mixed(load))
     assert msgspec.json.encode(again, order="sorted") == msgspec.json.encode(plan, order="sorted")
 
 
 def test_a_search_that_runs_out_of_visits_says_so_and_still_fills() -> None:
     chance = random.Random(3)
     names = [f"n{place:03}" for place in range(60)]
-    held = {
-        n: chance.choices(range(10), k=23) for n in names
-    }  # 23 units of ten SKUs each, spread differently
+    held = {n: chance.choices(range(10), k=23) for n in names}  # 23 units of ten SKUs each, spread differently
     stock = {f"S{s}": {n: StockSeen(held[n].count(s)) for n in names} for s in range(10)}
     request = asks(*((f"S{s}", 9) for s in range(10)))
     policy = msgspec.structs.replace(POLICY, split_max=4)

@@ -43,9 +43,7 @@ def problems(draw: st.DrawFn) -> tuple[list[int], list[list[int]], list[int], in
     wants = draw(st.lists(st.integers(1, 8).map(lambda n: n * unit), min_size=1, max_size=4))
     amounts = st.sampled_from([0, 0, 1, 2, 3, 5, 8])
     count = draw(st.integers(1, 8))
-    rows = [
-        [min(want, draw(amounts) * unit + draw(st.integers(0, 1))) for want in wants] for _ in range(count)
-    ]
+    rows = [[min(want, draw(amounts) * unit + draw(st.integers(0, 1))) for want in wants] for _ in range(count)]
     steps = draw(st.lists(st.integers(1, 4), min_size=count, max_size=count))
     ids = [1 << place for place in draw(st.permutations(range(count)))]
     heavy = [(sum(steps[: place + 1]) << count + 4) - id for place, id in enumerate(ids)]

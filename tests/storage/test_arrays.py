@@ -156,7 +156,7 @@ def test_bytes_uuids_and_booleans_come_back_as_they_were(
     assert returned(Bools(flags)) == flags
 
 
-def test_encoded_json_documents_arrive_as_jsonb(returned: Returned) -> None:
+def test_encoded_json_documents_arrive_as_json(returned: Returned) -> None:
     assert returned(Jsons([b'{"a": [1, null]}', None, b'"\xc3\xbc"'])) == [{"a": [1, None]}, None, "ü"]
 
 

@@ -62,9 +62,7 @@ class Mapper:
         if action is None:
             named, record = record.get("action"), {k: v for k, v in record.items() if k != "action"}
             if not isinstance(named, str):
-                raise MappingFailed(
-                    [FieldError("action", show(named) if named else "", "the name of an action")]
-                )
+                raise MappingFailed([FieldError("action", show(named) if named else "", "the name of an action")])
             action = named
         known = ACTIONS.get(action)
         if known is None:

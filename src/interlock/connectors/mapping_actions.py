@@ -15,7 +15,7 @@ from interlock.connectors.mapping_fields import ANY_UNIT, Form, plain
 from interlock.domain import commands
 from interlock.domain.commands import AnyCommand, LineUnits, NewLine, Package, Received
 from interlock.domain.estate import Fulfillment, Place
-from interlock.domain.values import EACH, ZERO, Quantity
+from interlock.domain.values import ZERO
 
 _PAID: Final = frozenset({"authorized", "allocated", "released", "packed", "shipped", "closed"})
 _CAPTURED: Final = frozenset({"shipped", "closed"})
@@ -40,9 +40,7 @@ def create_order(form: Form) -> AnyCommand:
     fulfillment = form.one_of("fulfillment", _FULFILLMENTS, "delivery")
     place = form.form("destination", _PLACE)
     if fulfillment == "delivery" and not form.given("destination"):
-        form.missing(
-            "destination", "an object with at least the country, because the order is to be delivered"
-        )
+        form.missing("destination", "an object with at least the country, because the order is to be delivered")
     pickup_node = form.node("pickup_node") if form.given("pickup_node") else None
     if fulfillment != "delivery" and not form.given("pickup_node"):
         form.missing("pickup_node", f"a node of the estate, because the fulfillment is {fulfillment}")
@@ -85,7 +83,7 @@ def _new_lines(form: Form) -> list[NewLine]:
     for place, entry in enumerate(entries, start=1):
         theirs = entry.record.get("sku")
         sku = entry.sku("sku")
-        uom = entry.key("uom", EACH)
+        uom = entry.uom()
         lines.append(
             NewLine(
                 line_no=entry.whole("line_no", place),
@@ -108,9 +106,7 @@ def _refuse_double_lines(entries: Sequence[Form], lines: Sequence[NewLine | Line
     seen: set[int] = set()
     for entry, line in zip(entries, lines, strict=True):
         if line.line_no and line.line_no in seen:
-            entry.wrong(
-                "line_no", f"a number that no other line has, and {line.line_no} is another line's already"
-            )
+            entry.wrong("line_no", f"a number that no other line has, and {line.line_no} is another line's already")
         seen.add(line.line_no)
 
 
@@ -131,9 +127,7 @@ def _order_state(form: Form) -> str | None:
     state = form.sender.estate.state(system.id, word)
     if state is None or state in _OVER:
         known = [theirs for theirs, ours in system.states.items() if ours not in _OVER]
-        form.wrong(
-            "status", f"a word for a new order that the estate maps for {system.id}{suggestion(word, known)}"
-        )
+        form.wrong("status", f"a word for a new order that the estate maps for {system.id}{suggestion(word, known)}")
     return state
 
 
@@ -153,6 +147,7 @@ def _place(form: Form) -> Place:
 
 # The other actions
 
+_ADJUSTED: Final = "adjusted"
 _UNITS: Final = frozenset({"line_no", "quantity"})
 _RECEIVED: Final = frozenset({"line_no", "quantity", "disposition"})
 _PACKAGE: Final = frozenset({"tracking", "carrier", "lines"})
@@ -180,8 +175,7 @@ def _shared(form: Form, also: str | None = None) -> _Shared:
 def _units(form: Form) -> tuple[LineUnits, ...]:
     entries = form.forms("lines", _UNITS)
     lines = [
-        LineUnits(line_no=entry.whole("line_no"), quantity=entry.quantity("quantity", ANY_UNIT))
-        for entry in entries
+        LineUnits(line_no=entry.whole("line_no"), quantity=entry.quantity("quantity", ANY_UNIT)) for entry in entries
     ]
     _refuse_double_lines(entries, lines)
     return tuple(lines)
@@ -226,9 +220,7 @@ def _release_shipment(form: Form) -> AnyCommand:
                 form.wrong("assignment", f"an assignment of the order {order_id}")
         else:
             number = form.whole("assignment")
-    return commands.ReleaseShipment(
-        order_id=order_id, assignment_no=number, ref=form.key("ref", ""), **_shared(form)
-    )
+    return commands.ReleaseShipment(order_id=order_id, assignment_no=number, ref=form.key("ref", ""), **_shared(form))
 
 
 def _acknowledge_shipment(form: Form) -> AnyCommand:
@@ -343,21 +335,21 @@ def _close_order(form: Form) -> AnyCommand:
 
 
 def _adjust_stock(form: Form) -> AnyCommand:
-    uom = form.key("uom", EACH)
-    delta: Quantity = form.quantity("delta", uom, signed=True)
+    uom = form.uom()
+    reason = form.text("reason")
     return commands.AdjustStock(
         sku=form.sku("sku"),
         node=form.node("node"),
         ref=form.key("ref"),
-        delta=delta,
+        delta=form.quantity("delta", uom, signed=True),
         uom=uom,
-        reason=form.text("reason") or "adjusted",
+        reason=reason if reason not in ("", _ADJUSTED) else _ADJUSTED,
         **_shared(form),
     )
 
 
 def _count_stock(form: Form) -> AnyCommand:
-    uom = form.key("uom", EACH)
+    uom = form.uom()
     return commands.CountStock(
         sku=form.sku("sku"),
         node=form.node("node"),

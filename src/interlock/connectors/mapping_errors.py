@@ -21,9 +21,7 @@ class MappingFailed(InterlockError):
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         self.errors = tuple(errors)
-        super().__init__(
-            "; ".join(f"{e.field}: {e.value or 'nothing'} is not {e.expected}" for e in self.errors[:20])
-        )
+        super().__init__("; ".join(f"{e.field}: {e.value or 'nothing'} is not {e.expected}" for e in self.errors[:20]))
 
     @property
     def problem(self) -> Problem:

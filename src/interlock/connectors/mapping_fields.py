@@ -25,7 +25,7 @@ from interlock.domain import values
 from interlock.domain.decision import FieldError
 from interlock.domain.errors import InvalidValue
 from interlock.domain.estate import Estate, System
-from interlock.domain.values import NodeId, OrderId, Quantity, Sku
+from interlock.domain.values import EACH, NodeId, OrderId, Quantity, Sku
 
 ANY_UNIT: Final = ""
 """Stands for the unit of measure where the record does not say it: the order's line knows."""
@@ -151,7 +151,14 @@ class Form:
             return default
         if value not in words:
             self.wrong(name, f"one of {', '.join(words)}{suggestion(value, words)}")
-        return cast(W, value)
+            return words[0]
+        # Our own object, not an equal one: a field is left out of the canonical payload if it *is* its default.
+        return words[words.index(cast(W, value))]
+
+    def uom(self) -> str:
+        """The unit of measure: each, if none is given."""
+        uom = self.key("uom", EACH)
+        return EACH if uom == EACH else uom
 
     def sku(self, name: str) -> Sku:
         """Our SKU for the one that the sender names."""

@@ -7,10 +7,7 @@ and is kept like everything else, so that somebody can look at it and the sender
 from __future__ import annotations
 
 import os
-import random
 import re
-import threading
-import time
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -19,6 +16,7 @@ from interlock.connectors.mapping import Mapper, MappingFailed
 from interlock.domain.commands import AnyCommand
 from interlock.domain.decision import Arrival, Problem
 from interlock.domain.estate import System
+from interlock.engine.ids import new_message_id as new_message_id
 
 JSON: Final = "application/json"
 
@@ -53,26 +51,6 @@ def receive(
         trace_id=trace_id,
         record=record,
     )
-
-
-_last_message_id = 0
-_one_at_a_time = threading.Lock()
-
-
-def new_message_id() -> UUID:
-    """A UUID of version 7: milliseconds since 1970, then chance; within a process each is greater than the
-    one before.
-    """
-    global _last_message_id
-    fresh = time.time_ns() // 1_000_000 << 80 | random.getrandbits(80)
-    fresh = fresh & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
-    with _one_at_a_time:
-        if fresh <= _last_message_id:
-            # The same millisecond, or a clock that was set back: count on in the random bits below the
-            # variant.
-            fresh = _last_message_id + 1
-        _last_message_id = fresh
-    return UUID(int=fresh)
 
 
 _TRACEPARENT: Final = re.compile(

@@ -137,11 +137,22 @@ def rejects(record: Record, problem: Problem, columns: Columns) -> list[Reject]:
         line = first
         if place and int(place[1]) < len(record.sources):
             line = record.sources[int(place[1])].line
-        field = columns.theirs(error.field.rpartition(".")[2])
-        found[line].append(Reject(line, field, error.value, error.expected, problem.reason, by_line[line].cells))
+        field, cells = error.field.rpartition(".")[2], by_line[line].cells
+        value = columns.cell(field, cells)
+        found[line].append(
+            Reject(
+                line,
+                columns.theirs(field),
+                error.value if value is None else value,
+                error.expected,
+                problem.reason,
+                cells,
+            )
+        )
+    guilty = next((line for line, reasons in found.items() if reasons), None)
+    why = problem.explanation if guilty is None else f"a record that can be read: see row {guilty}"
     for line, reasons in found.items():
         if not reasons:
-            why = problem.explanation if line == first else f"a record that can be read: see row {first}"
             reasons.append(Reject(line, "", "", why, problem.reason, by_line[line].cells))
     return [reject for reasons in found.values() for reject in reasons]
 
@@ -178,6 +189,11 @@ class Columns:
         return lambda cells: [
             (cells[place].strip() or constant) if place >= 0 else constant for place, constant in pairs
         ]
+
+    def cell(self, ours: str, cells: Sequence[str]) -> str | None:
+        """What a row has in the column of one of our fields; None where there is no such column."""
+        place = self._places.get(self.theirs(ours))
+        return None if place is None else cells[place]
 
     def theirs(self, ours: str) -> str:
         """The system's name for one of our fields."""
@@ -232,9 +248,7 @@ _TOO_LONG: Final = Problem(
     reason="too_many_rows",
     explanation=f"an order has at most {RECORD_ROWS_MAX} rows, and these continue one that had as many already",
 )
-_NO_LINES: Final = Problem(
-    reason="no_lines", explanation="every row of it was rejected, so that it has no line left"
-)
+_NO_LINES: Final = Problem(reason="no_lines", explanation="every row of it was rejected, so that it has no line left")
 
 
 def _order_fields(head: list[str]) -> dict[str, object]:

@@ -30,9 +30,7 @@ UNKNOWN: Final[Any] = _Unknown()
 
 # Codes that the territory names hold but ISO 3166-1 does not. XK (Kosovo) is user-assigned, but in wide use:
 # it stays.
-_NOT_COUNTRIES = frozenset(
-    ["AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"]
-)
+_NOT_COUNTRIES = frozenset(["AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"])
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 DURATION_S_MAX = 31_622_400.0
 
@@ -41,9 +39,7 @@ def currency(value: str) -> str:
     """An ISO 4217 code that is legal tender somewhere today."""
     if value not in currencies():
         # Two codes of three letters are always near; only letters that changed places are worth a guess.
-        raise ValueError(
-            value, next((code for code in sorted(currencies()) if sorted(code) == sorted(value)), ())
-        )
+        raise ValueError(value, next((code for code in sorted(currencies()) if sorted(code) == sorted(value)), ()))
     return value
 
 

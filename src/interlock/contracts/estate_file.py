@@ -62,14 +62,12 @@ def _read_file(path: Path) -> tuple[Estate | None, list[Mistake]]:
         text = content.decode("utf-8")
     except OSError as error:
         return None, [
-            _unread(
-                path, 1, error.strerror or "unreadable", "a file; `interlock init` writes one to begin with"
-            )
+            _unread(path, 1, error.strerror or "unreadable", "a file; `interlock init` writes one to begin with")
         ]
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return None, [_unread(path, line, f"found the byte 0x{content[error.start]:02x}", "text in UTF-8")]
-    return _read(text, str(path), Path(os.path.abspath(path)).parent)
+    return _read(text, str(path), path.absolute().parent)
 
 
 def _unread(path: Path, line: int, problem: str, expected: str) -> Mistake:
@@ -106,9 +104,7 @@ def _ask_published_schema(walk: Walk, root: Spot) -> None:
     """What the published schema refuses is refused, even if our own walk had overlooked it."""
     for error in _validator().iter_errors(root.plain()):
         path = tuple(error.instance_path)
-        walk.tell_at(
-            path, None, f"{dotted(path) or 'the file'} does not fit the published schema", error.message
-        )
+        walk.tell_at(path, None, f"{dotted(path) or 'the file'} does not fit the published schema", error.message)
 
 
 def _estate(values: dict[str, Any], base: Path) -> Estate:
@@ -133,16 +129,10 @@ def _estate(values: dict[str, Any], base: Path) -> Estate:
         {
             "retailer": fields["retailer"],
             "currency": currency,
-            "systems": {
-                name: _system(name, system, currency, base) for name, system in fields["systems"].items()
-            },
+            "systems": {name: _system(name, system, currency, base) for name, system in fields["systems"].items()},
             "nodes": {name: {"id": name, **node} for name, node in fields["nodes"].items()},
             "channels": channels,
-            **{
-                name: fields[name]
-                for name in ("sku_aliases", "node_aliases", "buffers", "zones")
-                if name in fields
-            },
+            **{name: fields[name] for name in ("sku_aliases", "node_aliases", "buffers", "zones") if name in fields},
             "duties": duties,
             **default_duty,
         },
@@ -186,14 +176,10 @@ def _renamed(value: Any, part: Schema) -> Any:
     if isinstance(value, dict):
         properties = rule.get("properties")
         if properties is None and "oneOf" in rule:
-            branches = [
-                resolved(branch) for branch in rule["oneOf"] if resolved(branch).get("type") == "object"
-            ]
+            branches = [resolved(branch) for branch in rule["oneOf"] if resolved(branch).get("type") == "object"]
             kind = value.get("kind")
             branch = next(
-                b
-                for b in branches
-                if b["properties"].get("kind", {}).get("const") == kind or len(branches) == 1
+                b for b in branches if b["properties"].get("kind", {}).get("const") == kind or len(branches) == 1
             )
             return _renamed(value, branch)
         if properties is None:

@@ -39,9 +39,7 @@ def as_mermaid(estate: Estate) -> str:
 
     for block in _blocks(estate):
         system = name("system", block.system.id)
-        lines.append(
-            f'  {system}["{_mermaid_text(block.system.name)}<br/>{_mermaid_text(_subtitle(block.system))}"]'
-        )
+        lines.append(f'  {system}["{_mermaid_text(block.system.name)}<br/>{_mermaid_text(_subtitle(block.system))}"]')
         for channel in block.channels:
             box = name("channel", channel.title)
             lines += [f'  {box}(["{_mermaid_text(channel.title)}"])', f"  {box} --- {system}"]
@@ -190,9 +188,7 @@ def _groups(nodes: Sequence[Node]) -> Iterator[_Satellite]:
     for kind, group in kinds.items():
         if len(group) > NODES_DRAWN_MAX:
             paused = sum(node.paused for node in group)
-            yield _Satellite(
-                "node", f"{len(group)} {_PLURAL[kind]}", f"{paused} paused" if paused else "none paused"
-            )
+            yield _Satellite("node", f"{len(group)} {_PLURAL[kind]}", f"{paused} paused" if paused else "none paused")
             continue
         for node in group:
             where = ", ".join(part for part in (node.place.region, node.place.country) if part)
@@ -223,9 +219,7 @@ def _subtitle(system: System) -> str:
 
 def _mermaid_text(text: str) -> str:
     """Text inside Mermaid's quotes: what it would read as markup is written as character codes."""
-    return "".join(
-        letter if letter.isalnum() or letter in " .,:-+·()/" else f"#{ord(letter)};" for letter in text
-    )
+    return "".join(letter if letter.isalnum() or letter in " .,:-+·()/" else f"#{ord(letter)};" for letter in text)
 
 
 # The drawing: five columns, every length in pixels.
@@ -240,9 +234,7 @@ _OUTER_RIGHT = _SYSTEM_RIGHT + _BOX_W + _LINK_W
 _SYSTEM_X = (_SYSTEM_LEFT, _SYSTEM_RIGHT)
 _OUTER_X = (_OUTER_LEFT, _OUTER_RIGHT)
 _WIDTH = _OUTER_RIGHT + _BOX_W + _MARGIN
-_LETTER_W = (
-    7.2  # of the widest usual face at 13 px; what would not fit is cut, and the whole text is in the tooltip
-)
+_LETTER_W = 7.2  # of the widest usual face at 13 px; what would not fit is cut, and the whole text is in the tooltip
 
 _STYLE = (
     "text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;fill:#1b2733}"
@@ -313,9 +305,7 @@ def _box(x: float, y: float, width: float, height: float, kind: str, tip: str) -
 
 def _label(x: float, y: float, text: str, kind: str, width: float, anchor: str = "middle") -> str:
     """One line of text, cut to the width; the whole of it as a tooltip where it was cut."""
-    letters = int(
-        (width - 8) / (_LETTER_W * {"title": 1.4, "small": 0.84, "head": 0.92, "name": 1.06}.get(kind, 1.0))
-    )
+    letters = int((width - 8) / (_LETTER_W * {"title": 1.4, "small": 0.84, "head": 0.92, "name": 1.06}.get(kind, 1.0)))
     body = escape(text)
     if len(text) > letters:
         body = f"<title>{body}</title>{escape(text[: letters - 1].rstrip())}…"

@@ -37,9 +37,7 @@ class Mistake(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """One line: file:line:column: path: problem; expected ...; suggestion."""
         place = f"{self.file}:{self.line}:{self.column}: " + (f"{self.path}: " if self.path else "")
-        return f"{place}{self.problem}; expected {self.expected}" + (
-            f"; {self.suggestion}" if self.suggestion else ""
-        )
+        return f"{place}{self.problem}; expected {self.expected}" + (f"; {self.suggestion}" if self.suggestion else "")
 
 
 def dotted(path: Path) -> str:

@@ -63,9 +63,7 @@ def _scopes_and_keys_are_of_one_system(walk: Walk, estate: Values) -> None:
                 continue
             if (other := scopes.setdefault(scope, name)) != name:
                 problem = f"found {shown(scope)}, which is the order scope of {other}"
-                walk.tell_at(
-                    ("systems", name, "order_scope"), scope, problem, "a scope of its own for each system"
-                )
+                walk.tell_at(("systems", name, "order_scope"), scope, problem, "a scope of its own for each system")
     keys: dict[str, str] = {}
     for name, connection in _connections(estate):
         for place, key in enumerate(connection.get("api_key_sha256") or ()):
@@ -95,13 +93,9 @@ def _folders_are_used_once(walk: Walk, estate: Values, base: pathlib.Path) -> No
             if real not in used:
                 used[real] = (way, dotted(field))
             elif way == "outbound" == used[real][0]:
-                _tell_shared(
-                    walk, field, path, used[real][1], "a folder of its own for each system we write to"
-                )
+                _tell_shared(walk, field, path, used[real][1], "a folder of its own for each system we write to")
             elif way != used[real][0]:
-                _tell_shared(
-                    walk, field, path, used[real][1], "different folders for what comes in and what goes out"
-                )
+                _tell_shared(walk, field, path, used[real][1], "different folders for what comes in and what goes out")
             else:
                 _tell_shared(walk, field, path, used[real][1], "a folder of its own for each kind of record")
 
@@ -136,9 +130,7 @@ def _retries_grow(walk: Walk, estate: Values) -> None:
             continue
         first, longest = retry.get("first", 1.0), retry.get("max", 900.0)
         if first is not UNKNOWN and first <= 0:
-            walk.tell_at(
-                ("systems", name, "retry", "first"), first, f"found {first:g} s", "a wait above zero"
-            )
+            walk.tell_at(("systems", name, "retry", "first"), first, f"found {first:g} s", "a wait above zero")
         elif first is not UNKNOWN and longest is not UNKNOWN and longest < first:
             path = ("systems", name, "retry", "max" if "max" in retry else "first")
             problem = f"the longest wait is {longest:g} s, the first {first:g} s"
@@ -197,9 +189,7 @@ def _channels_can_be_served(walk: Walk, estate: Values) -> None:
     for name, channel in _entries(estate, "channels"):
         policy = _policy(estate, channel)
         for place, wanted in enumerate(channel.get("fulfills") or ()):
-            if wanted is not UNKNOWN and not any(
-                _may_serve(node, name, wanted, policy) for node in nodes.values()
-            ):
+            if wanted is not UNKNOWN and not any(_may_serve(node, name, wanted, policy) for node in nodes.values()):
                 expected = f"a node that does {wanted} and serves {name}"
                 if wanted == "delivery" and policy and policy.get("ship_from_store") is False:
                     expected += " and is no store, because its policy says ship_from_store: false"
@@ -243,16 +233,11 @@ def _policies_have_their_costs(walk: Walk, estate: Values) -> None:
     """A cost by zone needs zones."""
     if estate.get("zones", []) != []:
         return
-    own = [
-        (("channels", name, "sourcing"), channel.get("sourcing"))
-        for name, channel in _entries(estate, "channels")
-    ]
+    own = [(("channels", name, "sourcing"), channel.get("sourcing")) for name, channel in _entries(estate, "channels")]
     named = [(("policies", name), policy) for name, policy in _entries(estate, "policies")]
     for path, policy in [*named, *own]:
         if isinstance(policy, dict) and policy.get("cost") == "zone":
-            walk.tell_at(
-                (*path, "cost"), "zone", "cost is zone, but the file has no zones", "zones with their costs"
-            )
+            walk.tell_at((*path, "cost"), "zone", "cost is zone, but the file has no zones", "zones with their costs")
 
 
 def _buffers_match(walk: Walk, estate: Values) -> None:
@@ -277,14 +262,10 @@ def _buffers_match(walk: Walk, estate: Values) -> None:
         if not by_id:
             problem = f"found {shown(pattern)}, which matches no node"
             hint = did_you_mean(pattern, nodes)
-            walk.tell_at(
-                ("buffers", place, "node"), pattern, problem, "a pattern that matches the id of a node", hint
-            )
+            walk.tell_at(("buffers", place, "node"), pattern, problem, "a pattern that matches the id of a node", hint)
         elif kind and not any(node is UNKNOWN or node.get("kind") in (kind, UNKNOWN) for node in by_id):
             problem = f"no node that matches {shown(pattern)} is a {kind}"
-            walk.tell_at(
-                ("buffers", place, "kind"), kind, problem, "the kind of a node that the buffer matches"
-            )
+            walk.tell_at(("buffers", place, "kind"), kind, problem, "the kind of a node that the buffer matches")
 
 
 def _zones_match(walk: Walk, estate: Values) -> None:

@@ -110,16 +110,13 @@ class Walk:
         assert self.root is not None
         if isinstance(self.root.value, dict):
             sections = {
-                name: self.root.value[key]
-                for key, name in _meant(self.root.value, schema()["properties"]).items()
+                name: self.root.value[key] for key, name in _meant(self.root.value, schema()["properties"]).items()
             }
             for name in _SECTIONS:
                 # A section that is no mapping is one mistake; that every reference to it fails is not news.
                 section = sections.get(name)
                 known: set[str] | None = set() if section is None and name == "policies" else None
-                self.names[name] = (
-                    set(section.value) if section and isinstance(section.value, dict) else known
-                )
+                self.names[name] = set(section.value) if section and isinstance(section.value, dict) else known
         return self.value(self.root, schema(), (), (self.root.line, self.root.column))
 
     def value(self, spot: Spot, part: Schema, path: Path, key_at: tuple[int, int]) -> Any:
@@ -252,9 +249,7 @@ class Walk:
         if not hint and SECRET_FIELDS.search(key):
             hint = HOW_TO_HASH
         if not hint:
-            there = get_close_matches(
-                key.casefold(), [name for name in properties if name in siblings], 1, 0.7
-            )
+            there = get_close_matches(key.casefold(), [name for name in properties if name in siblings], 1, 0.7)
             hint = f"{there[0]} is there already" if there else ""
         what = "one of " + ", ".join(properties)
         self.tell(at, path, key, f"unknown field {shown(key)}", what, hint)
@@ -360,11 +355,7 @@ def _branch(branches: Sequence[Schema], found: Any) -> Schema | None:
         kinds = tuple(rule["properties"]["kind"]["const"] for rule in mappings)
         return _any_kind(kinds, tuple(name for rule in mappings for name in rule["properties"]))
     for rule in map(_rule, branches):
-        if (
-            rule.get("type") != "object"
-            and _fits(found, rule.get("type"))
-            and found == rule.get("const", found)
-        ):
+        if rule.get("type") != "object" and _fits(found, rule.get("type")) and found == rule.get("const", found):
             return rule
     return None
 

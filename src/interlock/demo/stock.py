@@ -69,7 +69,7 @@ def initial_counts(demand: Demand, seed: int) -> Iterator[Count]:
 
 
 def _warehoused(sku: str, asked: int, seed: int) -> Iterator[tuple[str, int]]:
-    """Where a shipped SKU lies, and how much of it: the DC has four fifths, the third party half of what is asked for."""
+    """Where a shipped SKU lies, and how much: the DC has four fifths, the third party half of what is asked for."""
     if asked >= 4 and share(seed, "hot", sku) < HOT:
         yield QUICK, asked // 2
         return

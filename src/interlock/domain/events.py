@@ -298,14 +298,21 @@ def _change(order: Order, event: AnyEvent) -> None:
             _ship(order, event)
         case UnitsRejected():
             for unit in event.units:
-                _move(order, unit.line_no, event.assignment_no, unit.quantity, _HELD, "rejected")
+                _move(order, unit.line_no, event.assignment_no, unit.quantity, _UNPACKED_FIRST, "rejected")
         case UnitsCanceled():
             for unit in event.open:
                 line = order.lines[unit.line_no]
                 line.open -= unit.quantity
                 line.canceled += unit.quantity
             for unit_held in event.held:
-                _move(order, unit_held.line_no, unit_held.assignment_no, unit_held.quantity, _HELD, "canceled")
+                _move(
+                    order,
+                    unit_held.line_no,
+                    unit_held.assignment_no,
+                    unit_held.quantity,
+                    ("allocated", "released"),
+                    "canceled",
+                )
         case UnitsBackordered():
             order.hold_attempts += 1
         case PaymentAuthorized():
@@ -385,6 +392,8 @@ def _allocate(order: Order, event: UnitsAllocated) -> None:
 
 
 _HELD = ("packed", "released", "allocated")
+# What a node cannot find it has not packed; only when all else is gone is a packed unit meant.
+_UNPACKED_FIRST = ("released", "allocated", "packed")
 
 
 def _move(
@@ -442,5 +451,7 @@ def _return(order: Order, event: UnitsReturned) -> None:
         if expected is not None:
             before = expected.received.get(unit.line_no, 0)
             awaited = max(0, expected.due.get(unit.line_no, 0) - before)
-            line.return_due -= min(awaited, unit.quantity)
+            line.return_due -= min(awaited, unit.quantity, line.return_due)
             expected.received[unit.line_no] = before + unit.quantity
+        # What came back by another road, or without a number, is not awaited any more.
+        line.return_due = min(line.return_due, line.shipped)

@@ -103,12 +103,12 @@ ARRIVALS: dict[str, dict[str, Rule]] = {
     "return.authorize": _table(
         ORDER_STANDINGS,
         _WAIT,
-        ("created, authorized, canceled", "refuse", "not_shipped", "nothing was shipped that could come back"),
+        ("canceled", "refuse", "not_shipped", "nothing was shipped that could come back"),
     ),
     "return.receive": _table(
         ORDER_STANDINGS,
         _WAIT,
-        ("created, authorized, canceled", "refuse", "not_shipped", "nothing was shipped that could come back"),
+        ("canceled", "refuse", "not_shipped", "nothing was shipped that could come back"),
     ),
     "refund.issue": _table(ORDER_STANDINGS, _WAIT),
     "order.close": _table(

@@ -204,9 +204,7 @@ _RANK = {state: place for place, state in enumerate(State)}
 _OVER = frozenset({State.CANCELED, State.RETURNED})
 
 
-def _least(
-    allocated: Quantity, released: Quantity, packed: Quantity, shipped: Quantity, returned: Quantity
-) -> State:
+def _least(allocated: Quantity, released: Quantity, packed: Quantity, shipped: Quantity, returned: Quantity) -> State:
     if allocated:
         return State.ALLOCATED
     if released:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -52,7 +52,6 @@ _LOAD_MAX = 2**20
 _LOAD_MASK = 2**_LOAD_BITS - 1
 _RANK = {reason: rank for rank, reason in enumerate(REASONS)}
 _ASKED_OF_ROWS = {"unknown_node", "capacity", "sku_refused", "excluded", "no_stock"}
-_NO_ROWS: Mapping[NodeId, StockSeen] = {}
 
 Outcome = Literal["filled", "partial", "withheld", "nothing"]
 
@@ -65,11 +64,26 @@ class Want(msgspec.Struct, frozen=True):
     quantity: Quantity
 
 
+class Stock(Protocol):
+    """What is asked of stock: units that can be sold, and until when the node is excluded for the SKU."""
+
+    @property
+    def sellable(self) -> Quantity:
+        """Units that can be promised now."""
+
+    @property
+    def excluded_until(self) -> datetime | None:
+        """Until when sourcing leaves the node out, None for not at all."""
+
+
 class StockSeen(msgspec.Struct, frozen=True):
     """What one node can sell of one SKU, and until when it is excluded for that SKU."""
 
     sellable: Quantity
     excluded_until: datetime | None = None
+
+
+_NO_ROWS: Mapping[NodeId, Stock] = {}
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -140,7 +154,7 @@ class Sourcing:
         self,
         policy: SourcingPolicy,
         request: Request,
-        stock: Mapping[Sku, Mapping[NodeId, StockSeen]],
+        stock: Mapping[Sku, Mapping[NodeId, Stock]],
         load: Mapping[NodeId, int],
         now: datetime,
     ) -> Plan:
@@ -172,9 +186,7 @@ class Sourcing:
             if have[candidate[1]] == full and policy.split_max > 0:
                 node = candidate[1]
                 picks = tuple([Pick(want.line_no, node, want.quantity) for want in wants])
-                receipt = _receipt(
-                    policy, "filled", survey, ranked, [candidate], costs, stock, needs, True, 0
-                )
+                receipt = _receipt(policy, "filled", survey, ranked, [candidate], costs, stock, needs, True, 0)
                 return Plan(picks, (), receipt)
         return _split(policy, wants, needs, survey, ranked, costs, stock, self._visits_max)
 
@@ -186,7 +198,7 @@ def _split(
     survey: _Survey,
     ranked: list[tuple[int, NodeId]],
     costs: Costs,
-    stock: Mapping[Sku, Mapping[NodeId, StockSeen]],
+    stock: Mapping[Sku, Mapping[NodeId, Stock]],
     visits_max: int,
 ) -> Plan:
     """The plan where no node alone fills everything."""
@@ -222,9 +234,7 @@ def _split(
         outcome = "partial" if unfilled else "filled"
     elif policy.complete and ranked:
         outcome = "withheld"
-    receipt = _receipt(
-        policy, outcome, survey, ranked, chosen, costs, stock, needs, choice.exact, choice.visits
-    )
+    receipt = _receipt(policy, outcome, survey, ranked, chosen, costs, stock, needs, choice.exact, choice.visits)
     return Plan(tuple(picks), tuple(unfilled), receipt)
 
 
@@ -253,16 +263,14 @@ def _survey(
     scope: Scope,
     request: Request,
     needs: Mapping[Sku, Quantity],
-    stock: Mapping[Sku, Mapping[NodeId, StockSeen]],
+    stock: Mapping[Sku, Mapping[NodeId, Stock]],
     load: Mapping[NodeId, int],
     now: datetime,
 ) -> _Survey:
     """Which nodes may give what: of all nodes, or of the one that the request allows."""
     closed = scope.closed(now)
     only = request.only_node
-    if only is None and (
-        not scope.collected or (request.pickup_node is None and request.fulfillment != "bopis")
-    ):
+    if only is None and (not scope.collected or (request.pickup_node is None and request.fulfillment != "bopis")):
         have, refused, sku_refusals = _look(scope, closed, needs, stock, load, now)
         refusals = dict(scope.refusals)
         if closed:
@@ -288,26 +296,20 @@ def _survey(
         return _Survey({}, refused, refusals, [])
     narrow = {sku: {sole: rows[sole]} for sku in needs if sole in (rows := stock.get(sku, _NO_ROWS))}
     have, own, sku_refusals = _look(scope, closed, needs, narrow, load, now)
-    if (
-        scope.collected
-        and sole != request.pickup_node
-        and (request.pickup_node or request.fulfillment == "bopis")
-    ):
+    if scope.collected and sole != request.pickup_node and (request.pickup_node or request.fulfillment == "bopis"):
         have, own, sku_refusals = {}, {sole: "pickup_node"}, []
     if sole not in have:
         reason = own.get(sole) or _standing(scope, closed, sole)
-        refused[sole] = reason
+        refused = {sole: reason, **dict(sorted(refused.items())[: NAMED_MAX - 1])}  # this one is always named
         refusals[reason] = refusals.get(reason, 0) + 1
-    return _Survey(
-        have, refused, {reason: count for reason, count in refusals.items() if count}, sku_refusals
-    )
+    return _Survey(have, refused, {reason: count for reason, count in refusals.items() if count}, sku_refusals)
 
 
 def _look(
     scope: Scope,
     closed: frozenset[NodeId],
     needs: Mapping[Sku, Quantity],
-    stock: Mapping[Sku, Mapping[NodeId, StockSeen]],
+    stock: Mapping[Sku, Mapping[NodeId, Stock]],
     load: Mapping[NodeId, int],
     now: datetime,
 ) -> tuple[dict[NodeId, list[Quantity]], dict[NodeId, str], list[tuple[NodeId, Sku, str]]]:
@@ -365,7 +367,7 @@ def _receipt(
     ranked: list[tuple[int, NodeId]],
     chosen: Sequence[tuple[int, NodeId]],
     costs: Costs,
-    stock: Mapping[Sku, Mapping[NodeId, StockSeen]],
+    stock: Mapping[Sku, Mapping[NodeId, Stock]],
     needs: Iterable[Sku],
     exact: bool,
     visits: int,

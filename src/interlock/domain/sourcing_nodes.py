@@ -93,13 +93,13 @@ class Scope:
                 self.refused[node.id] = reason
                 self.refusals[reason] = self.refusals.get(reason, 0) + 1
         self.limits = {
-            n.id: n.capacity_orders_per_day
-            for n in self.sites.values()
-            if n.capacity_orders_per_day is not None
+            n.id: n.capacity_orders_per_day for n in self.sites.values() if n.capacity_orders_per_day is not None
         }
-        self.choosy = {
-            n.id: _Holds(n) for n in self.sites.values() if n.skus_refused or n.skus_allowed != ("*",)
-        }
+        self.choosy: dict[NodeId, _Holds] = {}
+        alike: dict[tuple[tuple[str, ...], tuple[str, ...]], _Holds] = {}
+        for node in self.sites.values():
+            if node.skus_refused or node.skus_allowed != ("*",):
+                self.choosy[node.id] = alike.setdefault((node.skus_allowed, node.skus_refused), _Holds(node))
         self.handling = {n.id: ten_thousandths(n.handling_cost) for n in self.sites.values()}
         self.points = points
         # ten-thousandths for a metre, as a ratio of whole numbers
@@ -112,21 +112,21 @@ class Scope:
                     schedule = schedules[node.time_zone, node.hours] = Schedule(node.time_zone, node.hours)
                 self._timed.append((node.id, schedule))
         self._lead = min(timedelta(hours=policy.opens_within_h), _WEEK_AND_A_DAY)
-        self._closed: frozenset[NodeId] = frozenset()
-        self._closed_from = self._closed_until = _NEVER
+        self._known: tuple[datetime, datetime, frozenset[NodeId]] = (_NEVER, _NEVER, frozenset())
         self._tables: dict[Place | NodeId | None, Costs] = {}
         self._by_region: dict[tuple[str, str], int] = {}
         self.costs_kept = 0
 
     def closed(self, now: datetime) -> frozenset[NodeId]:
         """Nodes closed at `now` that do not open within the policy's time; one without hours never is."""
-        if not self._timed or self._closed_from <= now < self._closed_until:
-            return self._closed
-        spells = {schedule: schedule.spell(now, self._lead) for schedule in {s for _, s in self._timed}}
-        self._closed = frozenset(node for node, schedule in self._timed if not spells[schedule][0])
-        self._closed_from = max(since for _, since, _ in spells.values())
-        self._closed_until = min(until for _, _, until in spells.values())
-        return self._closed
+        since, until, closed = self._known
+        if not self._timed or since <= now < until:
+            return closed
+        spells = {s: s.spell(now, self._lead) for s in {schedule for _, schedule in self._timed}}
+        closed = frozenset(node for node, schedule in self._timed if not spells[schedule][0])
+        since, until = max(s[1] for s in spells.values()), min(s[2] for s in spells.values())
+        self._known = since, until, closed  # in one go: threads may share this
+        return closed
 
     def costs(self, destination: Place | None, pickup_node: NodeId | None) -> Costs:
         """What each node costs for this destination: handling and shipping, in ten-thousandths."""
@@ -172,9 +172,7 @@ class Costs(dict[NodeId, int]):
     def __missing__(self, node: NodeId) -> int:
         scope = self._scope
         cost = scope.handling[node]
-        if (
-            not scope.collected and node != self._home
-        ):  # goods that are already in the pickup store need no shipping
+        if not scope.collected and node != self._home:  # goods that are already in the pickup store need no shipping
             if scope.policy.cost == "zone":
                 region = self._place.region if self._place is not None else ""
                 cost += scope.zone_cost(scope.sites[node].place.region, region)
@@ -228,7 +226,7 @@ class Schedule:
 
 
 class _Holds(dict[Sku, bool]):
-    """SKU -> whether the node may fulfill it, for nodes that do not take every SKU."""
+    """SKU -> whether nodes with these patterns may fulfill it, where they do not take every SKU."""
 
     def __init__(self, node: Node) -> None:
         super().__init__()
@@ -241,9 +239,7 @@ class _Holds(dict[Sku, bool]):
         return may
 
 
-def _standing_refusal(
-    node: Node, policy: SourcingPolicy, channel: str, fulfillment: Fulfillment
-) -> str | None:
+def _standing_refusal(node: Node, policy: SourcingPolicy, channel: str, fulfillment: Fulfillment) -> str | None:
     if node.paused:
         return "paused"
     if not node.serves(channel):

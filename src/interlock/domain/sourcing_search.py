@@ -188,9 +188,7 @@ class _Search:
                 self._start()
                 # with one node allowed, the first step of the start is the answer
                 if exact and self.nodes_max > 1:
-                    self._most(
-                        self.nodes_max, tuple(self.targets), 0, 0, (1 << len(self.rows)) - 1, self.highs, ()
-                    )
+                    self._most(self.nodes_max, tuple(self.targets), 0, 0, (1 << len(self.rows)) - 1, self.highs, ())
             except _OutOfVisits:
                 exact = False
         nodes = tuple(sorted(self.names[n] for n in self.best))
@@ -231,8 +229,10 @@ class _Search:
         allowed: int,
         chosen: tuple[int, ...],
     ) -> None:
-        """Branch on the SKU with the fewest helpers: of `left` nodes, one must hold its share, open / left,
-        rounded up."""
+        """Branch on the SKU that the fewest nodes can help with.
+
+        Of `left` nodes, one must hold at least its share: what is open divided by `left`, rounded up.
+        """
         self._visit()
         pivot, fewest = 0, -1
         top = self.top[left]
@@ -240,12 +240,12 @@ class _Search:
             if wanted:
                 if wanted > top[s]:
                     return
-                helpers = allowed & self.at_least[s][-(-wanted // left)]
-                count = helpers.bit_count()
+                holders = allowed & self.at_least[s][-(-wanted // left)]
+                count = holders.bit_count()
                 if not count:
                     return
                 if fewest < 0 or count < fewest:
-                    pivot, fewest = helpers, count
+                    pivot, fewest = holders, count
         gains: Sequence[int] | None = None
         need = 0
         if left > 2 or chosen:
@@ -268,9 +268,7 @@ class _Search:
             row = self.rows[node]
             if left > 2:
                 after = tuple([w - h if w > h else 0 for w, h in zip(open_, row, strict=True)])
-                self._cover(
-                    left - 1, after, units - gain, weight + self.weights[node], allowed, (*chosen, node)
-                )
+                self._cover(left - 1, after, units - gain, weight + self.weights[node], allowed, (*chosen, node))
                 continue
             if self.visits_left <= 0:
                 raise _OutOfVisits
@@ -294,9 +292,7 @@ class _Search:
         chosen: list[int] = []
         for _ in range(self.nodes_max):
             gains = self._gains(self._open_after(chosen))
-            chosen.append(
-                max((n for n in range(len(gains)) if n not in chosen), key=lambda n: (gains[n], -n))
-            )
+            chosen.append(max((n for n in range(len(gains)) if n not in chosen), key=lambda n: (gains[n], -n)))
         better = True
         while better:
             better = False
@@ -312,9 +308,7 @@ class _Search:
 
     def _open_after(self, chosen: Sequence[int]) -> tuple[int, ...]:
         """What these nodes leave open, by SKU."""
-        return tuple(
-            max(0, target - sum(self.rows[n][s] for n in chosen)) for s, target in enumerate(self.targets)
-        )
+        return tuple(max(0, target - sum(self.rows[n][s] for n in chosen)) for s, target in enumerate(self.targets))
 
     def _most(
         self,
@@ -332,9 +326,7 @@ class _Search:
         if fill + sum(map(min, open_, self.top[left])) < self.best_fill:
             return
         gains = self._gains(open_)
-        order = [
-            n for n in sorted(range(len(gains)), key=gains.__getitem__, reverse=True) if allowed >> n & 1
-        ]
+        order = [n for n in sorted(range(len(gains)), key=gains.__getitem__, reverse=True) if allowed >> n & 1]
         rest = weight + sum(self.weights[n] for n in _lowest(allowed, left - 1))
         sizes = [gains[n] for n in order]
         for place, node in enumerate(order):

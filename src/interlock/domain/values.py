@@ -59,9 +59,7 @@ def order_id(scope: str, source_id: str) -> OrderId:
     return OrderId(f"{scope}:{source_id}")
 
 
-def quantity(
-    field: str, value: object, uom: str = EACH, *, zero: bool = False, signed: bool = False
-) -> Quantity:
+def quantity(field: str, value: object, uom: str = EACH, *, zero: bool = False, signed: bool = False) -> Quantity:
     """A quantity, checked: a whole number for "each", else a decimal of at most six places.
 
     `zero` allows 0, `signed` allows negatives. Whole decimals come back as int, so equal quantities look equal.
@@ -76,9 +74,7 @@ def quantity(
         except InvalidOperation:
             raise InvalidValue(field, value, "a number") from None
         if not exact.is_finite() or int(exact.as_tuple().exponent) < -QUANTITY_SCALE_MAX:
-            raise InvalidValue(
-                field, value, f"a finite number of at most {QUANTITY_SCALE_MAX} decimal places"
-            )
+            raise InvalidValue(field, value, f"a finite number of at most {QUANTITY_SCALE_MAX} decimal places")
         number = plain(exact)
     if isinstance(number, Decimal) and uom == EACH:
         raise InvalidValue(field, value, "a whole number, because its unit of measure is each")

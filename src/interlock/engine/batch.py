@@ -7,9 +7,10 @@ the guilty message stands alone; that one is quarantined, its neighbours go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -26,12 +27,18 @@ from interlock.domain.values import NodeId, OrderId, Sku
 from interlock.storage import ledger, messages
 from interlock.storage import world as worlds
 from interlock.storage.database import Database, Transaction
-from interlock.storage.save import Before, StockMissed, save_decisions
+from interlock.storage.save import Before, save_decisions
+from interlock.storage.stock import StockMissed
 
 BATCH_COMMANDS_MAX = 400
 
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder(decimal_format="string").encode
+
+
+T = TypeVar("T")
+Reader = Callable[[Transaction, int, int], list[Arrival]]
+"""Reads what waits in a part: (transaction, part, limit) -> arrivals."""
 
 
 class Batcher:
@@ -47,33 +54,62 @@ class Batcher:
             if node.capacity_orders_per_day is not None
         }
 
-    def run(self, part: int, arrivals: Sequence[Arrival], *, kept: bool) -> list[Outcome]:
-        """Process arrivals of one part and commit; one outcome for each, in order.
+    def run(self, part: int, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """Keep and process arrivals of one part and commit; one outcome for each, in order.
 
-        `kept`: the messages are in the database already and wait. Waits for whoever works on the part.
-        Raises DatabaseUnavailable or TransactionConflict; then nothing was accepted.
+        Waits for whoever works on the part. Raises DatabaseUnavailable or TransactionConflict; then nothing was accepted.
         """
 
-        def attempt(tx: Transaction, *, strict: bool) -> list[Outcome]:
+        def attempt(tx: Transaction, strict: bool) -> list[Outcome]:
             with tx.pipeline():
                 messages.lock_part(tx, part)
-                return self.run_in(tx, part, arrivals, kept=kept, strict=strict)
+                return self.run_in(tx, part, arrivals, kept=False, strict=strict)
 
         try:
-            try:
-                return self.db.transaction(lambda tx: attempt(tx, strict=_must_lock(arrivals)))
-            except StockMissed:
-                return self.db.transaction(lambda tx: attempt(tx, strict=True))
+            return self._optimistic(attempt, strict=_must_lock(arrivals))
         except StorageError:
             raise
         except Exception as error:
             if len(arrivals) > 1:
                 middle = len(arrivals) // 2
-                return [
-                    *self.run(part, arrivals[:middle], kept=kept),
-                    *self.run(part, arrivals[middle:], kept=kept),
-                ]
-            return [self._quarantine(part, arrivals[0], error, kept=kept)]
+                return [*self.run(part, arrivals[:middle]), *self.run(part, arrivals[middle:])]
+            if arrivals[0].problem is not None:
+                raise
+            return self.run(part, [_guilty(arrivals[0], error)])
+
+    def work(self, part: int, limit: int, read: Reader, *, kept: bool) -> int:
+        """Process what `read` finds waiting in the part, at most `limit`; gives how many, 0 if somebody else has the part."""
+        found: list[Arrival] = []
+
+        def attempt(tx: Transaction, strict: bool, blamed: Exception | None = None) -> int:
+            found.clear()
+            if not messages.claim_part(tx, part):
+                return 0
+            found.extend(read(tx, part, limit))
+            if not found:
+                return 0
+            if _must_lock(found) and not strict:
+                strict = True
+            arrivals = [_guilty(arrival, blamed) for arrival in found] if blamed else found
+            with tx.pipeline():
+                self.run_in(tx, part, arrivals, kept=kept, strict=strict)
+            return len(found)
+
+        try:
+            return self._optimistic(attempt, strict=False)
+        except StorageError:
+            raise
+        except Exception as error:
+            if len(found) > 1:
+                return self.work(part, len(found) // 2, read, kept=kept)
+            return self.db.transaction(partial(attempt, strict=False, blamed=error))
+
+    def _optimistic(self, attempt: Callable[[Transaction, bool], T], *, strict: bool) -> T:
+        """Run without locks on stock first, and on locked rows if somebody else took what was seen."""
+        try:
+            return self.db.transaction(lambda tx: attempt(tx, strict))
+        except StockMissed:
+            return self.db.transaction(lambda tx: attempt(tx, True))
 
     def run_in(
         self, tx: Transaction, part: int, arrivals: Sequence[Arrival], *, kept: bool, strict: bool
@@ -84,20 +120,6 @@ class Batcher:
     def days(self, now: datetime) -> dict[NodeId, date]:
         """The local day of each node that has a daily capacity."""
         return {node: _day(zone, now.replace(second=0, microsecond=0)) for node, zone in self._limited.items()}
-
-    def _quarantine(self, part: int, arrival: Arrival, error: Exception, *, kept: bool) -> Outcome:
-        """Put away the one message that our own code cannot process, where a person finds it."""
-        log.error("message_quarantined", message_id=str(arrival.message_id), system=arrival.system, exc_info=error)
-        explanation = f"{type(error).__name__}: {error}"[:500]
-        problem = Problem(reason="internal_error", explanation=explanation)
-        guilty = msgspec.structs.replace(arrival, problem=problem)
-
-        def put_away(tx: Transaction) -> list[Outcome]:
-            with tx.pipeline():
-                messages.lock_part(tx, part)
-                return self.run_in(tx, part, [guilty], kept=kept, strict=False)
-
-        return self.db.transaction(put_away)[0]
 
 
 class _Run:
@@ -169,9 +191,7 @@ class _Run:
             skus.update([line.sku for line in orders[order_id].lines.values()])
         estate = self.batcher.estate
         asked = worlds.ask_positions(self.tx, skus, locked=self.strict) if skus else None
-        load = (
-            worlds.load_node_days(self.tx, self.batcher.days(self.now), locked=self.strict) if skus else {}
-        )
+        load = worlds.load_node_days(self.tx, self.batcher.days(self.now), locked=self.strict) if skus else {}
         positions = worlds.positions(asked, estate) if asked else {}
         before = {order_id: Before.of(order) for order_id, order in orders.items()}
         return World(estate, self.batcher.sourcing, self.now, orders, positions, load), before
@@ -279,9 +299,7 @@ class _Run:
         write(tx, part, self.arrivals, results, now)
         if self.woken_outcomes:
             by_id = {arrival.message_id: arrival for arrival in parked}
-            messages.settle_many(
-                tx, part, [by_id[o.message_id] for o in self.woken_outcomes], self.woken_outcomes, now
-            )
+            messages.settle_many(tx, part, [by_id[o.message_id] for o in self.woken_outcomes], self.woken_outcomes, now)
         if self.entries:
             ledger.record_many(tx, part, list(self.entries.values()), now)
         if self.again:
@@ -298,6 +316,13 @@ def ledger_key(command: AnyCommand) -> ledger.Key:
 def _must_lock(arrivals: Sequence[Arrival]) -> bool:
     """A count says what there is, not what changed: it must see stock that nobody else is changing."""
     return any(isinstance(arrival.command, CountStock) for arrival in arrivals)
+
+
+def _guilty(arrival: Arrival, error: Exception) -> Arrival:
+    """The one message that our own code cannot process, marked so that it is put away where a person finds it."""
+    log.error("message_quarantined", message_id=str(arrival.message_id), system=arrival.system, exc_info=error)
+    explanation = f"{type(error).__name__}: {error}"[:500]
+    return msgspec.structs.replace(arrival, problem=Problem(reason="internal_error", explanation=explanation))
 
 
 def _command(arrival: Arrival) -> AnyCommand:

@@ -30,7 +30,7 @@ class Door:
         Raises DatabaseUnavailable or TransactionConflict. Parts that were done before it stay done, so that the caller
         sends everything again and the ledger answers what was processed already.
         """
-        return self._by_part(arrivals, lambda part, some: self.batcher.run(part, some, kept=False))
+        return self._by_part(arrivals, self.batcher.run)
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Only keep: a worker processes them later. What could not be read is quarantined at once."""

@@ -5,7 +5,7 @@ Everything that storage writes travels as `unnest(%(keys)s, %(quantities)s, ...)
     tx.execute(q.insert_many, keys=Texts(keys), quantities=Ints(quantities), at=Times(times))
 
     Texts  text[]        SmallInts  smallint[]    Ints  integer[]    BigInts  bigint[]    Numerics  numeric[]
-    Times  timestamptz[] Bytes      bytea[]       Uuids uuid[]       Bools    boolean[]   Jsons     jsonb[]
+    Times  timestamptz[] Bytes      bytea[]       Uuids uuid[]       Bools    boolean[]   Jsons     json[]
 
 Every array takes None for a null. A value that PostgreSQL could not keep exactly raises `UnstorableValue`.
 
@@ -176,9 +176,7 @@ class Bytes(Array[bytes]):
             wrong = next(value for value in self.values if type(value) not in _BYTES_TYPES)
             raise UnstorableValue("Bytes", wrong, "bytes")
         if None in self.values:
-            return b"".join(
-                [_NULL if value is None else _LENGTHS[len(value)] + value for value in self.values]
-            )
+            return b"".join([_NULL if value is None else _LENGTHS[len(value)] + value for value in self.values])
         return _with_lengths(self.values)  # type: ignore[arg-type]  # no null among them, as just seen
 
 
@@ -190,9 +188,7 @@ class Uuids(Array[uuid.UUID]):
 
     def elements(self) -> bytes:
         try:
-            return b"".join(
-                [_NULL if value is None else _LENGTH_16 + value.int.to_bytes(16) for value in self.values]
-            )
+            return b"".join([_NULL if value is None else _LENGTH_16 + value.int.to_bytes(16) for value in self.values])
         except (AttributeError, TypeError):
             wrong = next(value for value in self.values if not isinstance(value, uuid.UUID | None))
             raise UnstorableValue("Uuids", wrong, "a UUID") from None
@@ -209,19 +205,14 @@ class Bools(Array[bool]):
 
 
 class Jsons(Array[bytes]):
-    """jsonb[] of JSON documents that are already encoded; the server refuses what is not JSON."""
+    """json[] of JSON documents that are already encoded; the server refuses what is not JSON."""
 
     __slots__ = ()
-    array_oid, element_oid = 3807, 3802
+    array_oid, element_oid = 199, 114
 
     def elements(self) -> bytes:
         try:
-            return b"".join(
-                [
-                    _NULL if value is None else _LENGTHS[len(value) + 1] + _JSONB_VERSION + value
-                    for value in self.values
-                ]
-            )
+            return b"".join([_NULL if value is None else _LENGTHS[len(value)] + value for value in self.values])
         except TypeError:
             wrong = next(value for value in self.values if not isinstance(value, bytes | None))
             raise UnstorableValue("Jsons", wrong, "an encoded JSON document as bytes") from None
@@ -259,7 +250,6 @@ _HEADER: Final = struct.Struct("!iiIii")
 _LENGTH: Final = struct.Struct("!i")
 _NULL: Final = _LENGTH.pack(-1)
 _LENGTH_16: Final = _LENGTH.pack(16)
-_JSONB_VERSION: Final = b"\x01"
 _NUMERIC_TYPES: Final = {int, Decimal, type(None)}
 _BYTES_TYPES: Final = {bytes, type(None)}
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -274,9 +264,7 @@ def _is_text(value: object) -> bool:
 
 
 def _with_lengths(values: Sequence[bytes]) -> bytes:
-    return b"".join(
-        chain.from_iterable(zip(map(_LENGTHS.__getitem__, map(len, values)), values, strict=True))
-    )
+    return b"".join(chain.from_iterable(zip(map(_LENGTHS.__getitem__, map(len, values)), values, strict=True)))
 
 
 def _integer_encoder(layout: str) -> Callable[[int | None], bytes]:

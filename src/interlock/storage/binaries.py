@@ -110,9 +110,7 @@ def _major(bin_dir: Path, account: Account) -> int:
         ) from error
     version = re.search(r"\(PostgreSQL\) (\d+)", said)
     if version is None:
-        raise EmbeddedPostgresFailed(
-            f"{bin_dir / 'postgres'} is not PostgreSQL: its --version says {said.strip()!r}"
-        )
+        raise EmbeddedPostgresFailed(f"{bin_dir / 'postgres'} is not PostgreSQL: its --version says {said.strip()!r}")
     return int(version.group(1))
 
 

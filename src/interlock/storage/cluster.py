@@ -95,9 +95,7 @@ def initialise(cluster_dir: Path, programs: Programs, account: Account) -> None:
     if done.returncode != 0:
         shutil.rmtree(making, ignore_errors=True)
         said = " ".join(done.stderr.decode(errors="replace").split())
-        raise EmbeddedPostgresFailed(
-            f"no PostgreSQL cluster could be made in {making.parent}: {advise(said)}"
-        )
+        raise EmbeddedPostgresFailed(f"no PostgreSQL cluster could be made in {making.parent}: {advise(said)}")
     (making / "pg_hba.conf").write_text(ACCESS)
     with suppress(FileNotFoundError):
         cluster_dir.rmdir()

@@ -120,9 +120,7 @@ class EmbeddedPostgres:
     def tcp_dsn(self) -> str:
         """URL through TCP with its password, which is kept in `postgres.password`; only with a `port`."""
         if self._port is None:
-            raise EmbeddedPostgresFailed(
-                "the server has no TCP port: give one as EmbeddedPostgres(..., port=…)"
-            )
+            raise EmbeddedPostgresFailed("the server has no TCP port: give one as EmbeddedPostgres(..., port=…)")
         password = self._password()
         return f"postgresql://{ROLE}:{password}@127.0.0.1:{self._port}/{ROLE}"
 
@@ -211,8 +209,7 @@ class EmbeddedPostgres:
                 if _locked(lock):
                     if started:
                         raise EmbeddedPostgresFailed(
-                            f"PostgreSQL in {self.cluster_dir} ended while it started: "
-                            f"{last_words(self.cluster_dir)}"
+                            f"PostgreSQL in {self.cluster_dir} ended while it started: {last_words(self.cluster_dir)}"
                         )
                     self._launch(account, lock)
                     started = True
@@ -306,9 +303,7 @@ class EmbeddedPostgres:
                     if _locked(lock):
                         return
                 time.sleep(0.01)
-        raise EmbeddedPostgresFailed(
-            f"PostgreSQL in {self.cluster_dir} did not end: {last_words(self.cluster_dir)}"
-        )
+        raise EmbeddedPostgresFailed(f"PostgreSQL in {self.cluster_dir} did not end: {last_words(self.cluster_dir)}")
 
     def _remove_socket_dir(self) -> None:
         if self._socket_dir is not None and self._socket_dir.parent == SHORT_SOCKETS:

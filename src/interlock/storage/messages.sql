@@ -40,7 +40,8 @@ update messages as m
        as t (subject, message_id, outcome, reason, waits_for)
  where m.part = %(part)s
    and m.subject = t.subject
-   and m.message_id = t.message_id;
+   and m.message_id = t.message_id
+   and (m.outcome is null or m.outcome = 'parked');
 
 -- waiting_many --
 -- The messages of a part that wait for a worker, in the order in which they arrived.

@@ -100,7 +100,8 @@ def claim_many(
     """Lease the messages that may go to the receiver now: of each order the oldest, if nothing before it is undelivered.
 
     At most `limit`, at most what the pace grants, and at most the first `choose(notices)` of them. A batch that another
-    sender has abandoned comes first, whole and under its own id. None where nothing may go.
+    sender has abandoned comes first, whole and under its own id. None where nothing may go; a batch without notices where
+    only the pace forbids it.
     """
     rows = tx.query(q.lock_abandoned_batch, parts=SmallInts(parts), receiver=receiver, now=now)
     again = bool(rows)
@@ -114,7 +115,7 @@ def claim_many(
         if pace is not None:
             notices = notices[: take_many(tx, receiver, len(notices), pace, now)]
         if not notices:
-            return None
+            return Batch(receiver, batch, (), False)
     taken = Batch(receiver, rows[0][7] if again else batch, tuple(notices), again)
     leased_until = now + timedelta(seconds=lease_s)
     tx.execute(q.lease_many, **_keys(notices), receiver=receiver, batch=taken.batch_id, leased_until=leased_until)
@@ -123,9 +124,7 @@ def claim_many(
 
 def return_many(tx: Transaction, batch: Batch, notices: Sequence[Notice], *, due_at: datetime) -> int:
     """Give back messages that were leased but not tried; they may go again from `due_at` on."""
-    return tx.execute(
-        q.return_many, **_keys(notices), receiver=batch.receiver, batch=batch.batch_id, due_at=due_at
-    )
+    return tx.execute(q.return_many, **_keys(notices), receiver=batch.receiver, batch=batch.batch_id, due_at=due_at)
 
 
 def settle_sent_many(tx: Transaction, batch: Batch, notices: Sequence[Notice], *, now: datetime) -> int:
@@ -184,9 +183,7 @@ def redeliver_many(
 def take_many(tx: Transaction, receiver: SystemId, wanted: int, pace: Pace, now: datetime) -> int:
     """How many of the wanted units may go to the receiver now; all processes share its pace."""
     tx.execute(q.know_receiver, receiver=receiver, now=now)
-    rows = tx.query(
-        q.take_many, receiver=receiver, wanted=wanted, rate=pace.rate, burst=float(pace.burst), now=now
-    )
+    rows = tx.query(q.take_many, receiver=receiver, wanted=wanted, rate=pace.rate, burst=float(pace.burst), now=now)
     granted: int = rows[0][0]
     return granted
 
@@ -197,9 +194,7 @@ def overdue_many(tx: Transaction, part: int, now: datetime, duty: Duty, *, limit
     Gives how many exceptions are new.
     """
     due_at = now + timedelta(seconds=duty.within_s)
-    return tx.execute(
-        q.overdue_many, part=part, now=now, owner=duty.owner, owner_due_at=due_at, limit=limit
-    )
+    return tx.execute(q.overdue_many, part=part, now=now, owner=duty.owner, owner_due_at=due_at, limit=limit)
 
 
 def count_many(tx: Transaction) -> list[Queue]:

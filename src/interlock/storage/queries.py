@@ -59,9 +59,7 @@ def queries(module_file: str) -> Queries:
     try:
         text = path.read_text("utf-8")
     except OSError as error:
-        raise QueryFileError(
-            f"cannot read {path}: {error.strerror}; it must lie beside {module.name}"
-        ) from error
+        raise QueryFileError(f"cannot read {path}: {error.strerror}; it must lie beside {module.name}") from error
     found = Queries(path, _parse_queries(path, text))
     if module.suffix == ".py" and module.exists():
         source = module.read_text("utf-8")

@@ -12,18 +12,15 @@ from msgspec.structs import astuple
 from interlock.domain import events
 from interlock.domain.decision import Arrival, Decision, World
 from interlock.domain.model import Assignment, Line, Order, Reservation, Return, Shipment
-from interlock.domain.values import NodeId, OrderId, Quantity, Sku, part_of
-from interlock.storage.arrays import Ints, Jsons, Numerics, SmallInts, Texts, Times, Uuids
-from interlock.storage.database import Pending, Transaction, queries
+from interlock.domain.values import NodeId, OrderId
+from interlock.storage import stock
+from interlock.storage.arrays import Ints, Jsons, Numerics, Texts, Times, Uuids
+from interlock.storage.database import Transaction, queries
 from interlock.storage.world import LINE_COUNTS, RESERVATION_COUNTS
 
 q = queries(__file__)
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
-
-
-class StockMissed(Exception):
-    """Stock or capacity that was seen was gone when it was to be taken: nothing may be kept, decide again on locked rows."""
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -73,7 +70,7 @@ def save_decisions(
     _save_events(tx, part, decided, world.now)
     _save_outbox(tx, part, decided, world)
     _save_exceptions(tx, part, decided, world)
-    _save_stock(tx, decided, world, days, strict=strict)
+    stock.move_many(tx, [d for _, d in decided], world, days, strict=strict)
 
 
 def _save_orders(tx: Transaction, part: int, orders: Sequence[Order], before: Mapping[OrderId, Before]) -> None:
@@ -99,9 +96,7 @@ def _save_orders(tx: Transaction, part: int, orders: Sequence[Order], before: Ma
         shipments += [(order_id, x) for n, x in order.shipments.items() if n > old.shipments]
         if old.payment != astuple(order.payment):
             payments.append(order)
-        returns += [
-            (order_id, x) for ref, x in order.returns.items() if old.returns.get(ref) != (x.due, x.received)
-        ]
+        returns += [(order_id, x) for ref, x in order.returns.items() if old.returns.get(ref) != (x.due, x.received)]
     _write_orders(tx, part, orders)
     if lines:
         _write_lines(tx, part, lines)
@@ -324,136 +319,6 @@ def _save_exceptions(tx: Transaction, part: int, decided: Sequence[tuple[Arrival
         message_ids=Uuids([r[5] for r in rows]),
         owners=Texts([r[6] for r in rows]),
         due_at=Times([r[7] for r in rows]),
-    )
-
-
-def _save_stock(
-    tx: Transaction,
-    decided: Sequence[tuple[Arrival, Decision]],
-    world: World,
-    days: Mapping[NodeId, date],
-    *,
-    strict: bool,
-) -> None:
-    now = world.now
-    movements = [m for _, d in decided for m in d.movements]
-    parts = {sku: part_of(sku) for sku in {m.sku for m in movements}}
-    if movements:
-        tx.send(
-            q.movements,
-            now=now,
-            parts=SmallInts([parts[m.sku] for m in movements]),
-            skus=Texts([m.sku for m in movements]),
-            nodes=Texts([m.node for m in movements]),
-            causes=Texts([m.cause for m in movements]),
-            kinds=Texts([m.kind for m in movements]),
-            physicals=Numerics([m.physical for m in movements]),
-            unsellables=Numerics([m.unsellable for m in movements]),
-            reserveds=Numerics([m.reserved for m in movements]),
-        )
-    capacity = _give(tx, decided, world, days)
-    total: dict[tuple[int, Sku, NodeId], list[Quantity]] = {}
-    for m in movements:
-        key = (parts[m.sku], m.sku, m.node)
-        sums = total.get(key)
-        if sums is None:
-            total[key] = [m.physical, m.unsellable, m.reserved]
-        else:
-            sums[0] += m.physical
-            sums[1] += m.unsellable
-            sums[2] += m.reserved
-    if total:
-        _move(tx, total, world, strict=strict)
-    excluded = {(part_of(x.sku), x.sku, x.node): x for _, d in decided for x in d.exclusions}
-    if excluded:
-        keys = sorted(excluded)
-        tx.send(
-            q.exclusions,
-            parts=SmallInts([key[0] for key in keys]),
-            skus=Texts([key[1] for key in keys]),
-            nodes=Texts([key[2] for key in keys]),
-            untils=Times([excluded[key].until for key in keys]),
-            reasons=Texts([excluded[key].reason for key in keys]),
-        )
-    if capacity is not None:
-        asked, given = capacity
-        if len(given.rows()) < asked:
-            raise StockMissed("a node's capacity was used up meanwhile")
-
-
-def _give(
-    tx: Transaction, decided: Sequence[tuple[Arrival, Decision]], world: World, days: Mapping[NodeId, date]
-) -> tuple[int, Pending] | None:
-    """Count orders against the capacity of the nodes that have one."""
-    given: dict[NodeId, int] = {}
-    for _, decision in decided:
-        for node in decision.given:
-            if node in days:
-                given[node] = given.get(node, 0) + 1
-    if not given:
-        return None
-    rows = sorted((part_of(node), node) for node in given)
-    return len(rows), tx.send(
-        q.node_days,
-        parts=SmallInts([part for part, _ in rows]),
-        nodes=Texts([node for _, node in rows]),
-        days=Texts([days[node].isoformat() for _, node in rows]),
-        given=Ints([given[node] for _, node in rows]),
-        capacities=Ints([world.estate.nodes[node].capacity_orders_per_day for _, node in rows]),
-    )
-
-
-def _move(
-    tx: Transaction, total: Mapping[tuple[int, Sku, NodeId], Sequence[Quantity]], world: World, *, strict: bool
-) -> None:
-    keys = sorted(total)
-    sums = [total[key] for key in keys]
-    columns = {
-        "parts": SmallInts([key[0] for key in keys]),
-        "skus": Texts([key[1] for key in keys]),
-        "nodes": Texts([key[2] for key in keys]),
-    }
-    seen = [world.positions[key[1]][key[2]] for key in keys]
-    if not all(position.exists for position in seen):
-        tx.send(q.new_positions, now=world.now, **columns)
-    # Under locks the sight was the truth: what is decided on it needs no condition.
-    floors = [
-        position.buffer if s[2] > 0 and not strict else None for position, s in zip(seen, sums, strict=True)
-    ]
-    moved, *rest = tx.query(
-        q.positions,
-        now=world.now,
-        **columns,
-        physicals=Numerics([s[0] for s in sums]),
-        unsellables=Numerics([s[1] for s in sums]),
-        reserveds=Numerics([s[2] for s in sums]),
-        floors=Numerics(floors),
-    )
-    if moved[0] < len(keys):
-        raise StockMissed(f"{len(keys) - moved[0]} of {len(keys)} positions were taken by others meanwhile")
-    broken = [row[1:] for row in (moved, *rest) if row[1] is not None]
-    if broken:
-        _tell_broken(tx, broken, world)
-
-
-def _tell_broken(tx: Transaction, broken: Sequence[tuple[Any, ...]], world: World) -> None:
-    reasons = ["promise_broken" if reserved else "negative_stock" for _, _, _, reserved in broken]
-    duties = [world.estate.duty(reason) for reason in reasons]
-    tx.send(
-        q.broken_promises,
-        now=world.now,
-        parts=SmallInts([part_of(row[0]) for row in broken]),
-        skus=Texts([row[0] for row in broken]),
-        nodes=Texts([row[1] for row in broken]),
-        reasons=Texts(reasons),
-        explanations=Texts(
-            [
-                f"{sku} at {node}: {available:f} available, {reserved:f} promised"
-                for sku, node, available, reserved in broken
-            ]
-        ),
-        owners=Texts([duty.owner for duty in duties]),
-        due_at=Times([world.now + timedelta(seconds=duty.within_s) for duty in duties]),
     )
 
 

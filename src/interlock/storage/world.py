@@ -73,15 +73,13 @@ def positions(asked: Pending, estate: Estate) -> dict[Sku, dict[NodeId, Position
     """What `ask_positions` found; a SKU without a row at a node has no stock there."""
     buffered = bool(estate.buffers)
     world: dict[Sku, dict[NodeId, Position]] = {}
-    for sku, nodes, physicals, unsellables, reserveds, excluded in asked.rows():
-        mine: dict[NodeId, Position] = {}
-        for node, physical, unsellable, reserved, until in zip(
-            nodes, physicals, unsellables, reserveds, excluded, strict=True
-        ):
-            buffer = estate.buffer(sku, node) if buffered and node in estate.nodes else 0
-            sellable = physical - unsellable - reserved - buffer
-            mine[node] = Position(physical, unsellable, reserved, buffer, sellable, until)
-        world[sku] = mine
+    for sku, node, physical, unsellable, reserved, until in asked.rows():
+        buffer = estate.buffer(sku, node) if buffered and node in estate.nodes else 0
+        mine = world.get(sku)
+        if mine is None:
+            mine = world[sku] = {}
+        sellable = physical - unsellable - reserved - buffer
+        mine[node] = Position(physical, unsellable, reserved, buffer, sellable, until)
     return world
 
 

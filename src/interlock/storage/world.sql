@@ -67,31 +67,28 @@ select order_id, ref, line_no, due, received
  order by order_id, ref, line_no;
 
 -- positions_many --
--- All nodes of these SKUs, one row for each SKU: what sourcing compares. Not locked: what is taken on this sight is taken
--- under a condition.
-select p.sku, array_agg(p.node), array_agg(p.physical), array_agg(p.unsellable), array_agg(p.reserved),
-       array_agg(p.excluded_until)
+-- All nodes of these SKUs: what sourcing compares. Not locked: what is taken on this sight is taken under a condition.
+-- The offset keeps the lookup a walk of the key, however large or small the table is and whatever its statistics say.
+select asked.sku, p.*
   from unnest(%(parts)s, %(skus)s) as asked (part, sku)
-  join positions as p
-    on p.part = asked.part
-   and p.sku = asked.sku
- group by p.sku;
+ cross join lateral (
+       select node, physical, unsellable, reserved, excluded_until
+         from positions
+        where part = asked.part
+          and sku = asked.sku
+       offset 0) as p;
 
 -- positions_many_locked --
 -- The same, locked in the one order that everybody keeps (part, sku, node): nothing of it changes before we commit.
-with held as (
-    select p.*
-      from unnest(%(parts)s, %(skus)s) as asked (part, sku)
-      join positions as p
-        on p.part = asked.part
-       and p.sku = asked.sku
-     order by p.part, p.sku, p.node
-       for update of p
-)
-select sku, array_agg(node), array_agg(physical), array_agg(unsellable), array_agg(reserved),
-       array_agg(excluded_until)
-  from held
- group by sku;
+select asked.sku, p.*
+  from unnest(%(parts)s, %(skus)s) as asked (part, sku)
+ cross join lateral (
+       select node, physical, unsellable, reserved, excluded_until
+         from positions
+        where part = asked.part
+          and sku = asked.sku
+        order by node
+          for update) as p;
 
 -- node_days_many --
 -- Orders that nodes were given on their day so far.

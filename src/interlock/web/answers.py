@@ -1,4 +1,6 @@
-"""What became of an arrival, as an HTTP status and a JSON object: the same for a request alone and for a line of many."""
+"""What became of an arrival, as an HTTP status and a JSON object: the same for a request alone and for a line
+of many.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def response(self) -> Response:
         """As an HTTP answer of its own."""
         media_type = PROBLEM_JSON if isinstance(self.body, Problem) else JSON
-        return Response(
-            _encode(self.body), status_code=self.status, media_type=media_type, headers=self.headers
-        )
+        return Response(_encode(self.body), status_code=self.status, media_type=media_type, headers=self.headers)
 
     def line(self, number: int) -> bytes:
         """As one line of the answer to a bulk request."""
@@ -42,7 +42,7 @@ def answer_to(arrival: Arrival, outcome: Outcome, trace_id: str) -> Answer:
     """The answer to an arrival. A duplicate gets the first answer again, whatever it was."""
     first: dict[str, Any] = msgspec.json.decode(outcome.answer)
     replayed = outcome.outcome == "duplicate"
-    word = _first_outcome(first) if replayed else outcome.outcome
+    word = (outcome.first or "processed") if replayed else outcome.outcome
     members = {"outcome": word, "message_id": str(outcome.message_id)}
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
     match word:
@@ -51,8 +51,8 @@ def answer_to(arrival: Arrival, outcome: Outcome, trace_id: str) -> Answer:
                 word == "processed" and not replayed and arrival.command is not None
             ) and arrival.command.action == "order.create"
             body = {**members, **first, "replayed": replayed}
-            if outcome.reason and not replayed:
-                body["reason"] = outcome.reason
+            if outcome.reason and word == "stale":
+                body["detail"] = outcome.reason
             return Answer(status=201 if created else 200, body=body, headers=headers)
         case "parked" | "received":
             body = {**members, **first, "replayed": replayed}
@@ -73,22 +73,11 @@ def answer_to(arrival: Arrival, outcome: Outcome, trace_id: str) -> Answer:
                 headers=headers,
             )
         case "conflict":
-            return Answer(
-                status=409, body=problem(409, "conflict", _conflict(arrival), trace_id, **members)
-            )
+            return Answer(status=409, body=problem(409, "conflict", _conflict(arrival), trace_id, **members))
         case "quarantined":
-            return _quarantined(arrival, outcome, trace_id, members)
+            return _quarantined(arrival, trace_id, members)
         case _:
             assert_never(word)
-
-
-def _first_outcome(first: dict[str, Any]) -> Any:
-    """The outcome that the first answer told, where the answer does not say it itself."""
-    if "outcome" in first:
-        return first["outcome"]
-    if "reason" in first and "detail" in first:
-        return "refused"
-    return "parked" if "waits_for" in first else "processed"
 
 
 def _conflict(arrival: Arrival) -> str:
@@ -102,14 +91,11 @@ def _conflict(arrival: Arrival) -> str:
     )
 
 
-def _quarantined(arrival: Arrival, outcome: Outcome, trace_id: str, members: dict[str, str]) -> Answer:
+def _quarantined(arrival: Arrival, trace_id: str, members: dict[str, str]) -> Answer:
     found = arrival.problem
     if found is None:
-        detail = f"the message was kept, but could not be processed ({outcome.reason or 'an error of ours'})"
-        reason = outcome.reason or "quarantined"
-        return Answer(
-            status=500, body=problem(500, "quarantined", detail, trace_id, **{**members, "reason": reason})
-        )
+        detail = "the message was kept, but an error of ours kept it from being processed"
+        return Answer(status=500, body=problem(500, "quarantined", detail, trace_id, **members))
     if found.reason == KEY_REUSED:
         members = {**members, "outcome": "conflict", "reason": found.reason}
         return Answer(status=409, body=problem(409, "conflict", found.explanation, trace_id, **members))

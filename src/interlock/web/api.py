@@ -1,10 +1,11 @@
-"""The HTTP API: which address does what. docs/http-api.md is its page, `GET /openapi.json` its description for programs.
+"""The HTTP API: which address does what. docs/http-api.md is its page, `GET /openapi.json` its description
+for programs.
 
     app = create_app(db, estate, door)
     serve(app, "127.0.0.1", 8080)
 
-A command goes through `intake.py` (one) or `bulk.py` (many) to the engine; reads go to `storage/views.py`, in threads, a few
-at a time, so that people looking never hold up orders coming in.
+A command goes through `intake.py` (one) or `bulk.py` (many) to the engine; reads go to `storage/views.py`, in
+threads, a few at a time, so that people looking never hold up orders coming in.
 """
 
 from __future__ import annotations
@@ -67,9 +68,7 @@ def create_app(
     waiting_max: int = 5_000,
 ) -> Starlette:
     """The API over a database, an estate and the engine's door; its lifespan starts and drains the batcher."""
-    batcher = Batcher(
-        door, threads=batch_threads, batch_commands_max=batch_commands_max, waiting_max=waiting_max
-    )
+    batcher = Batcher(door, threads=batch_threads, batch_commands_max=batch_commands_max, waiting_max=waiting_max)
     api = Api(db, estate, batcher)
 
     @asynccontextmanager
@@ -230,7 +229,7 @@ class Api:
         """The process runs."""
         return _json({"status": "ok"})
 
-    async def readyz(self, request: Request) -> Response:
+    async def readyz(self, _: Request) -> Response:
         """The database answers, so commands can be taken."""
         try:
             await asyncio.wait_for(asyncio.to_thread(views.is_ready, self._db), READY_WITHIN_S)
@@ -274,7 +273,9 @@ def _prefers_async(request: Request) -> bool:
 
 
 def _asked(request: Request, allowed: set[str]) -> dict[str, str]:
-    """The query's parameters; an unknown one is a mistake, because leaving it out would answer another question."""
+    """The query's parameters; an unknown one is a mistake, because leaving it out would answer another
+    question.
+    """
     for name in request.query_params:
         if name not in allowed:
             raise _bad(name, request.query_params[name], f"one of {', '.join(sorted(allowed))}")
@@ -298,9 +299,7 @@ def _closing(body: bytes) -> tuple[str, str, str]:
     try:
         asked = msgspec.convert(read_object(body), _Closing)
     except MappingFailed as failed:
-        raise ProblemRaised(
-            400, "unreadable", failed.problem.explanation, errors=failed.problem.errors
-        ) from None
+        raise ProblemRaised(400, "unreadable", failed.problem.explanation, errors=failed.problem.errors) from None
     except msgspec.ValidationError as error:
         raise ProblemRaised(400, "unreadable", f"expected subject, exception_id and evidence: {error}") from None
     evidence = asked.evidence.strip()
@@ -340,7 +339,9 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     headers = getattr(error, "headers", None)
     path = request.url.path
     if status == 404:
-        body = problem(404, "not_found", f"there is nothing at {path}; GET /openapi.json tells what is", _trace_id(request))
+        body = problem(
+            404, "not_found", f"there is nothing at {path}; GET /openapi.json tells what is", _trace_id(request)
+        )
     elif status == 405:
         allowed = (headers or {}).get("Allow", "")
         detail = f"{path} does not take {request.method}, only {allowed}"
@@ -360,5 +361,3 @@ def _nothing(detail: str) -> ProblemRaised:
 
 def _bad(name: str, value: str, expected: str) -> ProblemRaised:
     return ProblemRaised(400, "bad_request", f"the parameter {name} is {value[:100]!r}, expected {expected}")
-
-

@@ -1,8 +1,8 @@
 """Many commands in one request: NDJSON in, one answer a line out, in the same order.
 
-Lines are read as they come and handed to the engine some hundreds at a time. The answers are gathered in a file (in memory
-while they are few) and sent when the request was read to its end: a client that sends everything before it reads
-anything would otherwise wait for us while we wait for it.
+Lines are read as they come and handed to the engine some hundreds at a time. The answers are gathered in a
+file (in memory while they are few) and sent when the request was read to its end: a client that sends
+everything before it reads anything would otherwise wait for us while we wait for it.
 """
 
 from __future__ import annotations
@@ -69,10 +69,7 @@ async def _take(
 ) -> bytes:
     await intake.batcher.room(2 * len(pending))
     answered = await asyncio.gather(
-        *(
-            intake.take(system, action, line, sent.of_line(number), record=f"line {number}")
-            for number, line in pending
-        )
+        *(intake.take(system, action, line, sent.of_line(number), record=f"line {number}") for number, line in pending)
     )
     return b"".join(answer.line(number) for (number, _), answer in zip(pending, answered, strict=True))
 

@@ -16,9 +16,7 @@ class Callers:
 
     def __init__(self, estate: Estate) -> None:
         self._known = [
-            (bytes.fromhex(digest), system)
-            for system in estate.systems.values()
-            for digest in system.api_key_sha256
+            (bytes.fromhex(digest), system) for system in estate.systems.values() for digest in system.api_key_sha256
         ]
 
     def system(self, request: Request) -> System:

@@ -5,9 +5,10 @@
     outcome = await batcher.process(arrival)          # returns after the commit
     await batcher.close()                             # takes nothing new, finishes what waits
 
-A request alone goes at once: nobody waits for a batch to fill. While the worker threads are busy, what arrives gathers, and the
-next batch is as large as the wait was long. A transaction touches one part, so a batch holds one part, and no part is in
-two batches at a time: what was asked of one order in a row is done in that order.
+A request alone goes at once: nobody waits for a batch to fill. While the worker threads are busy, what
+arrives gathers, and the next batch is as large as the wait was long. A transaction touches one part, so a
+batch holds one part, and no part is in two batches at a time: what was asked of one order in a row is done in
+that order.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ class Batcher:
         return outcome
 
     async def accept(self, arrival: Arrival) -> Outcome:
-        """Keep the arrival for a worker, and return once that is committed. Raises Busy, or what the engine raises."""
+        """Keep the arrival for a worker, and return once that is committed. Raises Busy, or what the engine
+        raises.
+        """
         outcome: Outcome = await self._put("accept", _part(arrival), arrival)
         return outcome
 

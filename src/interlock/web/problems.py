@@ -1,7 +1,8 @@
 """Every answer that is not a success: `application/problem+json` by RFC 9457.
 
-    {"type": "urn:interlock:problem:unreadable", "title": "...", "status": 400, "detail": "...", "trace_id": "...",
-     "reason": "unreadable", "errors": [{"field": "lines[2].quantity", "value": "0", "expected": "more than zero"}]}
+{"type": "urn:interlock:problem:unreadable", "title": "...", "status": 400, "detail": "...", "trace_id":
+"...", "reason": "unreadable", "errors": [{"field": "lines[2].quantity", "value": "0", "expected": "more than
+zero"}]}
 
 `reason` is a stable code; `detail` is for people; `errors` holds every mistake at once.
 """
@@ -36,7 +37,9 @@ TITLES: Final[dict[str, str]] = {
     "database_unavailable": "The database cannot be reached",
     "internal": "Something went wrong on our side",
 }
-"""The problems that the API answers with, by the last word of their type; a refusal by the rules has its own `reason`."""
+"""The problems that the API answers with, by the last word of their type; a refusal by the rules has its own
+`reason`.
+"""
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -89,6 +92,4 @@ def problem(status: int, kind: str, detail: str, trace_id: str, **members: Any) 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The problem as an HTTP answer."""
-    return Response(
-        msgspec.json.encode(problem), status_code=problem.status, media_type=PROBLEM_JSON, headers=headers
-    )
+    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=PROBLEM_JSON, headers=headers)

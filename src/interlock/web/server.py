@@ -59,7 +59,9 @@ class WebServer:
 
 
 def serve(app: Starlette, host: str, port: int, *, on_server: Callable[[WebServer], Any] | None = None) -> None:
-    """Serve the app until SIGTERM or SIGINT; `on_server` gets the server, whose `stop` ends it from elsewhere."""
+    """Serve the app until SIGTERM or SIGINT; `on_server` gets the server, whose `stop` ends it from
+    elsewhere.
+    """
     server = WebServer(app, host, port)
     if on_server is not None:
         on_server(server)

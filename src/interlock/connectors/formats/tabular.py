@@ -29,6 +29,7 @@ ROW_LINES_MAX = 500
 CELL_CHARACTERS_MAX = 100_000
 SHOWN_CHARACTERS_MAX = 200
 
+
 class TableUnreadable(InterlockError):
     """The whole text cannot be read as a table; `field`, `value` and `expected` say what is wrong with it."""
 
@@ -220,9 +221,7 @@ class Table:
             chunk.bad.append(BadRow(line, "wrong_column_count", "row", f"{len(cells)} cells", expected, cells))
         return True
 
-    def _refuse(
-        self, chunk: Chunk, line: int, raw: bytes, expected: str, reason: str = "unreadable_row"
-    ) -> None:
+    def _refuse(self, chunk: Chunk, line: int, raw: bytes, expected: str, reason: str = "unreadable_row") -> None:
         text = raw.decode(self.encoding, "replace").replace("\0", "\ufffd").rstrip("\r\n")
         chunk.bad.append(BadRow(line, reason, "row", _shown(raw), expected, [text[:CELL_CHARACTERS_MAX]]))
 

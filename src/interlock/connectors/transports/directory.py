@@ -73,7 +73,7 @@ def claimed(folder: Path) -> list[Claim]:
 
 @contextlib.contextmanager
 def opened(claim: Claim) -> Iterator[BinaryIO | None]:
-    """The claimed file, open and locked; None where another process has it, is done with it, or it is no plain file."""
+    """The claimed file, open and locked; None where another process has it, or is done with it."""
     try:
         descriptor = os.open(claim.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -85,8 +85,23 @@ def opened(claim: Claim) -> Iterator[BinaryIO | None]:
         except OSError:
             yield None
             return
-        is_plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        yield file if is_plain and _is_still_there(claim.path, descriptor) else None
+        yield file if _is_still_there(claim.path, descriptor) else None
+
+
+def is_plain(path: Path) -> bool:
+    """Whether it is a file: no link, no directory, no pipe. Raises FileNotFoundError if it is gone."""
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Alone among our processes while names are given in the folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_still_there(path: Path, descriptor: int) -> bool:
@@ -136,7 +151,12 @@ def sync(folder: Path) -> None:
 
 def free_name(folder: Path, name: str, token: str) -> str:
     """The name itself, or one with the token in it where a file or a result of that name is there already."""
-    if not os.path.lexists(folder / name) and not os.path.lexists(folder / f"{name}.result.json"):
-        return name
+    if os.path.lexists(folder / name) or os.path.lexists(folder / f"{name}.result.json"):
+        return name_with_token(name, token)
+    return name
+
+
+def name_with_token(name: str, token: str) -> str:
+    """The name, made unique: sales.csv becomes sales.TOKEN.csv."""
     stem, dot, suffix = name.rpartition(".")
     return f"{stem}.{token}.{suffix}" if dot and stem else f"{name}.{token}"

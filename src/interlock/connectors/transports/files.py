@@ -33,7 +33,7 @@ from interlock.connectors.transports import directory
 from interlock.connectors.transports.directory import Claim
 from interlock.domain.commands import AnyCommand
 from interlock.domain.decision import Arrival, Outcome, Problem
-from interlock.domain.errors import DatabaseUnavailable
+from interlock.domain.errors import DatabaseUnavailable, TransactionConflict
 from interlock.domain.estate import FolderIn, System
 from interlock.storage import files
 from interlock.storage.database import Database
@@ -45,7 +45,7 @@ REJECTED: Final = "rejected"
 SIGHTINGS_MAX: Final = 100_000
 
 
-class Mapping_(Protocol):
+class CommandReader(Protocol):
     """What the drop folder needs of the mapping."""
 
     def command(
@@ -87,9 +87,7 @@ class FileResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class DropFolder:
     """One folder where a system drops files of one kind of record. One thread at a time may poll it."""
 
-    def __init__(
-        self, system: System, folder: FolderIn, mapper: Mapping_, door: Processor, db: Database
-    ) -> None:
+    def __init__(self, system: System, folder: FolderIn, mapper: CommandReader, door: Processor, db: Database) -> None:
         self.system = system
         self.folder = folder
         self.path = Path(folder.path)
@@ -150,22 +148,25 @@ class DropFolder:
         return whole
 
     def _take(self, claim: Claim, now: datetime) -> FileResult | None:
-        if claim.path.is_symlink():
-            return self._put_away(REJECTED, claim, self._refusal(claim, now, "symlink", "a link is no file of its own"))
         try:
+            if not directory.is_plain(claim.path):
+                why = "a link, a pipe or a device is not a file that was sent"
+                return self._put_away(REJECTED, claim, self._refusal(claim, now, "not_a_file", why))
             with directory.opened(claim) as file:
                 return None if file is None else self._read(claim, file, now)
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, TransactionConflict):
             raise
+        except FileNotFoundError:
+            return None  # another process has just finished it
         except Exception as error:  # one file that cannot be finished does not hold up the others
-            why = f"{type(error).__name__}: {error}"
+            why = f"{type(error).__name__}: {error}; it stays in {directory.TAKEN} and is taken up again"
             return FileResult(
-                file=claim.name,
+                file=_text(claim.name),
                 state="failed",
                 system=self.system.id,
                 received_at=now,
                 reason="failed",
-                explanation=f"{why}; it stays in {directory.TAKEN} and is taken up again",
+                explanation=why,
                 claim=claim.token,
             )
 
@@ -192,7 +193,7 @@ class DropFolder:
         after = os.fstat(file.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             intake.drop()
-            raise RuntimeError("it was still being written while it was read; send it whole, or under another name first")
+            raise BlockingIOError("it was still being written while it was read")
         return self._put_away(DONE, claim, result, rejects_csv=intake.close())
 
     def _know(self, claim: Claim, sha256: str, size_bytes: int, now: datetime) -> files.KnownFile:
@@ -234,41 +235,55 @@ class DropFolder:
             claim=claim.token,
         )
 
-    def _put_away(
-        self, where: str, claim: Claim, result: FileResult, *, rejects_csv: Path | None = None
-    ) -> FileResult:
+    def _put_away(self, where: str, claim: Claim, result: FileResult, *, rejects_csv: Path | None = None) -> FileResult:
         """Write the result, note that the file is finished, and only then let go of it: each step may be the last."""
         folder = self.path / where
-        name = directory.free_name(folder, claim.name, claim.token)
-        if rejects_csv is not None:
-            directory.move(rejects_csv, folder / f"{name}.rejects.csv")
-        encoded = msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
-        directory.write_atomically(folder / f"{name}.result.json", [encoded])
-        if result.state == "done":
-            self._db.transaction(
-                lambda tx: files.finish(
-                    tx,
-                    system=self.system.id,
-                    sha256=result.sha256,
-                    rows=result.rows,
-                    rows_rejected=result.rows_rejected,
-                    records=result.records,
-                    now=result.received_at,
-                )
-            )
-        directory.move(claim.path, folder / name)
+        with directory.locked(folder):
+            name = self._name_in(folder, claim)
+            if rejects_csv is not None:
+                directory.move(rejects_csv, folder / f"{name}.rejects.csv")
+            encoded = msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+            directory.write_atomically(folder / f"{name}.result.json", [encoded])
+            if result.state == "done":
+                self._finish(result)
+            directory.move(claim.path, folder / name)
         return result
 
+    def _finish(self, result: FileResult) -> bool:
+        return self._db.transaction(
+            lambda tx: files.finish(
+                tx,
+                system=self.system.id,
+                sha256=result.sha256,
+                rows=result.rows,
+                rows_rejected=result.rows_rejected,
+                records=result.records,
+                now=result.received_at,
+            )
+        )
+
+    def _name_in(self, folder: Path, claim: Claim) -> str:
+        """The name it gets there: its own, or one with the token where that is another file's."""
+        if self._own_result(folder, claim, claim.name) is not None:
+            return claim.name
+        return directory.free_name(folder, claim.name, claim.token)
+
+    def _own_result(self, folder: Path, claim: Claim, name: str) -> FileResult | None:
+        """The result that was written for this very claim before a crash."""
+        try:
+            result = msgspec.json.decode((folder / f"{name}.result.json").read_bytes(), type=FileResult)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+        return result if result.claim == claim.token else None
+
     def _settled_before_the_crash(self, claim: Claim) -> FileResult | None:
-        """The result that was written for this very claim, where only the last rename is missing."""
-        own = directory.free_name(self.path / DONE, claim.name, claim.token)
-        for name in (claim.name, own):
-            path = self.path / DONE / f"{name}.result.json"
-            if path.exists():
-                result = msgspec.json.decode(path.read_bytes(), type=FileResult)
-                if result.claim == claim.token:
-                    directory.move(claim.path, self.path / DONE / name)
-                    return result
+        """The result of a file that is finished but for the last rename, which is made up for."""
+        folder = self.path / DONE
+        for name in (claim.name, directory.name_with_token(claim.name, claim.token)):
+            result = self._own_result(folder, claim, name)
+            if result is not None:
+                directory.move(claim.path, folder / name)
+                return result
         return None
 
 
@@ -338,9 +353,7 @@ class _Intake:
         command, problem = None, record.problem
         if problem is None:
             try:
-                command = self._home._mapper.command(
-                    self._home.system, record.action, record.fields, local_times=True
-                )
+                command = self._home._mapper.command(self._home.system, record.action, record.fields, local_times=True)
             except MappingFailed as failed:
                 problem = failed.problem
         if problem is None:
@@ -385,7 +398,7 @@ def _fingerprint(file: BinaryIO) -> tuple[str, int]:
     digest, line_ends = hashlib.sha256(), 0
     for block in _all(file):
         digest.update(block)
-        line_ends += block.count(b"\n")
+        line_ends += max(block.count(b"\n"), block.count(b"\r"))
     return digest.hexdigest(), line_ends
 
 

@@ -124,7 +124,7 @@ def cancel(draft: Draft, command: CancelOrder) -> None:
         line = order.lines.get(unit.line_no)
         if line is None:
             raise Refusal("no_line", f"{order.order_id} has no line {unit.line_no}", "lines")
-        asked[unit.line_no] = unit.quantity
+        asked[unit.line_no] = (asked.get(unit.line_no) or 0) + unit.quantity
     if not asked:
         asked = dict.fromkeys(order.lines)
     free: list[LineUnits] = []
@@ -158,7 +158,7 @@ def cancel(draft: Draft, command: CancelOrder) -> None:
             "unreserve",
             reservation.sku,
             reservation.node,
-            draft.cause(unit_held.line_no),
+            f"{draft.cause(unit_held.line_no)}/{unit_held.assignment_no}",  # one line may be held twice at a node
             reserved=-unit_held.quantity,
         )
     for assignment_no, units in told.items():

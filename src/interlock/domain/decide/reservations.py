@@ -31,9 +31,10 @@ def hold(draft: Draft, command: HoldReservation) -> None:
         line = order.lines.get(unit.line_no)
         if line is None:
             raise Refusal("no_line", f"{order.order_id} has no line {unit.line_no}", "lines")
-        if unit.quantity > line.open:
-            raise Refusal("not_open", f"line {unit.line_no} has {line.open} open units, not {unit.quantity}", "lines")
-        wanted[unit.line_no] = unit.quantity
+        units = wanted.get(unit.line_no, 0) + unit.quantity
+        if units > line.open:
+            raise Refusal("not_open", f"line {unit.line_no} has {line.open} open units, not {units}", "lines")
+        wanted[unit.line_no] = units
     source(draft, wanted or None, command.node)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from interlock.domain.commands import AuthorizeReturn, LineUnits, ReceiveReturn, Received
+from interlock.domain.commands import AuthorizeReturn, LineUnits, Received, ReceiveReturn
 from interlock.domain.decision import Draft
 from interlock.domain.errors import Refusal
 from interlock.domain.events import OrderReopened, ReturnAuthorized, UnitsReturned

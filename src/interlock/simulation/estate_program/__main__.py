@@ -49,7 +49,9 @@ def _address(url: str) -> tuple[str, int]:
     except ValueError:
         fine = False
     if not fine or not parts.port:
-        raise ValueError(f"--interlock: {url!r} is not an http:// loopback address with a port, such as http://127.0.0.1:8080")
+        raise ValueError(
+            f"--interlock: {url!r} is not an http:// loopback address with a port, such as http://127.0.0.1:8080"
+        )
     return host, parts.port
 
 
@@ -58,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("plan", type=Path, help="the directory that holds plan.json")
     parser.add_argument("--interlock", default="http://127.0.0.1:8080", help="Interlock's address (loopback only)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="usual", help="how much goes wrong")
-    parser.add_argument("--time-scale", type=float, default=1.0, help="stretches (above 1) or shrinks every wait of a peer")
+    parser.add_argument(
+        "--time-scale", type=float, default=1.0, help="stretches (above 1) or shrinks every wait of a peer"
+    )
     parser.add_argument("--give-up-s", type=float, default=120.0, help="how long a request or file is tried again")
     parser.add_argument("--settle-s", type=float, default=30.0, help="how long to wait at the end without any progress")
     parser.add_argument("--concurrency", type=int, default=64, help="how many requests the web shop has open at once")

@@ -125,7 +125,7 @@ class HttpServer:
         self._port = port
         self._handler = handler
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> HttpServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=HEAD_BYTES_MAX)
@@ -134,12 +134,16 @@ class HttpServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for writer in list(self._open):
+        serving = list(self._open)
+        for writer in list(self._open.values()):
             writer.close()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until it ends."""
-        self._open.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = writer
         try:
             while True:
                 first, headers = await _read_head(reader)
@@ -149,12 +153,13 @@ class HttpServer:
                 answer = await self._handler(method, path, headers, body)
                 if answer is None:
                     return
-                head = f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, 'Other')}\r\nContent-Length: {len(answer.body)}\r\n"
+                head = f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, 'Other')}\r\n"
+                head += f"Content-Length: {len(answer.body)}\r\n"
                 head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
                 writer.write(head.encode() + b"\r\n" + answer.body)
                 await writer.drain()
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             pass  # the caller went away, or does not speak HTTP
         finally:
-            self._open.discard(writer)
+            self._open.pop(task, None)
             writer.close()

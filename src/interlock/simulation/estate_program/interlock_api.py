@@ -1,7 +1,7 @@
 """A system's calls to Interlock's API: with its key, tried again while that can help, counted.
 
-Every change carries a `ref` or an order's number and an Idempotency-Key, so that a call whose answer was lost can be made
-again as it was.
+Every change carries a `ref`, an order's number or an Idempotency-Key, so that a call whose answer was lost can be
+made again as it was.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 ACCEPTED = (200, 201)
 WAIT_FIRST_S, WAIT_MAX_S = 0.05, 1.0
 TIMEOUT_S = 15.0
-BULK_LINES_MAX = 250
-BULK_WAIT_S = 0.03
+BULK_LINES_MAX = 1000
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -38,8 +37,9 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def word(self) -> str:
         """Status and outcome, for counting."""
-        outcome = self.body.get("outcome") or self.body.get("reason") or self.body.get("title") or ""
-        return f"{self.status} {outcome}{' again' if self.body.get('replayed') else ''}".strip()
+        words = [self.body.get("outcome") or self.body.get("title") or "", self.body.get("reason") or ""]
+        words.append("again" if self.body.get("replayed") else "")
+        return " ".join([str(self.status), *(str(word) for word in words if word)])
 
 
 class Caller:
@@ -67,7 +67,7 @@ class Caller:
         return await self._call("GET", path, self._headers, b"")
 
     async def post_many(self, records: list[dict[str, Any]], expected: list[tuple[int, ...]]) -> list[Answer]:
-        """Ask for several actions in one call; each record names its `action`. Lines that may help again are sent again."""
+        """Ask for several actions in one call; each record names its `action`. Lines told to wait are sent again."""
         answers: list[Answer | None] = [None] * len(records)
         headers = self._headers | {"Content-Type": "application/x-ndjson"}
         until = time.monotonic() + self._give_up_s
@@ -78,8 +78,10 @@ class Caller:
             found = [_object(line) for line in lines.splitlines() if line.strip()] if whole == 200 else []
             late = time.monotonic() >= until
             if len(found) != len(open_lines):  # the whole call failed: the same is its answer for every line
-                found = [{"status": whole, "title": f"bulk answered {whole} with {len(found)} lines"}] * len(open_lines)
-                late = late or whole not in AGAIN
+                status = 502 if whole == 200 else whole  # a cut answer may be whole the next time
+                found = [{"status": status, "title": f"bulk answered {whole} with {len(found)} lines"}] * len(
+                    open_lines
+                )
             for place, line in zip(open_lines, found, strict=True):
                 if late or line.get("status") not in AGAIN:
                     answers[place] = Answer(int(line.get("status", 0)), line)
@@ -114,7 +116,7 @@ class Caller:
             if time.monotonic() >= until:
                 break
             self.journal.count(self.system, "http_retries")
-            await asyncio.sleep(wait_s * (0.5 + share(0, path, (id(body), attempt))))
+            await asyncio.sleep(wait_s * (0.5 + share(len(body), path, attempt)))
             wait_s = min(wait_s * 2, WAIT_MAX_S)
         self.journal.count(self.system, "given_up")
         return status, text
@@ -136,16 +138,15 @@ def _object(text: bytes) -> dict[str, Any]:
 
 
 class Bulk:
-    """Gathers a system's records for a moment and posts them together, one call at a time, so that their order holds."""
+    """Gathers a system's records for `gather_s` and posts them together, one call at a time: their order holds."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, gather_s: float) -> None:
         self._caller = caller
+        self._gather_s = gather_s
         self._waiting: list[tuple[dict[str, Any], tuple[int, ...], asyncio.Future[Answer]]] = []
         self._wake = asyncio.Event()
 
-    def submit(
-        self, action: str, body: dict[str, Any], expected: tuple[int, ...] = ACCEPTED
-    ) -> asyncio.Future[Answer]:
+    def submit(self, action: str, body: dict[str, Any], expected: tuple[int, ...] = ACCEPTED) -> asyncio.Future[Answer]:
         """Post the record with the next call; the future is its answer."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(({"action": action, **body}, expected, future))
@@ -156,7 +157,7 @@ class Bulk:
         """Post until canceled."""
         while True:
             await self._wake.wait()
-            await asyncio.sleep(BULK_WAIT_S)
+            await asyncio.sleep(self._gather_s)
             now, self._waiting = self._waiting[:BULK_LINES_MAX], self._waiting[BULK_LINES_MAX:]
             if not self._waiting:
                 self._wake.clear()

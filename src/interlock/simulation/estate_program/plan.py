@@ -67,5 +67,7 @@ def read_plan(folder: Path) -> Plan:
     except msgspec.DecodeError as error:
         raise PlanUnreadable(f"{folder}: {error}") from None
     if plan.version != 1:
-        raise PlanUnreadable(f"{folder / 'plan.json'}: version {plan.version} is not 1, the one that this program reads")
+        raise PlanUnreadable(
+            f"{folder / 'plan.json'}: version {plan.version} is not 1, the one that this program reads"
+        )
     return msgspec.structs.replace(plan, folder=folder, keys=keys)

@@ -1,0 +1,391 @@
+"""The command line: `interlock serve | work | demo | init | estate | migrate | ingest | trace | status | audit | bench`.
+
+Every command that prints data takes `--json`. Settings come from options, then from INTERLOCK_ESTATE,
+INTERLOCK_DATABASE_URL, INTERLOCK_DATA_DIR and INTERLOCK_PG_BIN, then from defaults.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from interlock.bootstrap import Settings, open_app, open_database
+from interlock.contracts.estate_file import check_estate, load_estate, starter
+from interlock.contracts.estate_map import as_mermaid, as_svg, estate_rows
+from interlock.domain.errors import EstateInvalid, InterlockError
+from interlock.operations.audit import audit as run_audit
+from interlock.storage import database, views
+from interlock.storage.status import status as read_status
+from interlock.web.api import create_app
+from interlock.web.server import WebServer
+
+app = typer.Typer(
+    help="The order orchestration control plane.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+estate_app = typer.Typer(help="The catalog of systems, nodes and channels.", no_args_is_help=True)
+app.add_typer(estate_app, name="estate")
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+EstateOption = Annotated[Path | None, typer.Option("--estate", help="The estate file. [default: estate.yaml]")]
+UrlOption = Annotated[str | None, typer.Option("--database-url", help="An external PostgreSQL instead of our own.")]
+DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where our own PostgreSQL lives. [default: var]")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+EXIT_BAD = 1
+EXIT_USAGE = 2
+
+
+def main() -> None:
+    """The `interlock` program: an error that we know is one clear line, not a traceback."""
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        app()
+    except EstateInvalid as error:
+        for mistake in error.mistakes:
+            err.print(mistake, style="red", markup=False, highlight=False)
+        sys.exit(EXIT_BAD)
+    except (InterlockError, OSError) as error:
+        err.print(f"interlock: {error}", style="red", markup=False, highlight=False)
+        sys.exit(EXIT_BAD)
+
+
+# Running
+
+
+@app.command()
+def serve(
+    estate: EstateOption = None,
+    database_url: UrlOption = None,
+    data_dir: DataOption = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Where to listen.")] = 8420,
+    workers: Annotated[int, typer.Option(help="Threads that work on what was accepted and on what time causes.")] = 1,
+    batch_threads: Annotated[int, typer.Option(help="Threads that process what callers wait for.")] = 2,
+    folders: Annotated[bool, typer.Option(help="Poll the drop folders.")] = True,
+    delivery: Annotated[bool, typer.Option(help="Deliver the outbox.")] = True,
+) -> None:
+    """Serve the API, work, poll the drop folders and deliver, until told to stop. Any number of these may run."""
+    with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
+        web = create_app(interlock.db, interlock.estate, interlock.door, batch_threads=batch_threads)
+        server = WebServer(web, host, port)
+        with interlock.services(workers=workers, folders=folders, delivery=delivery):
+            err.print(f"interlock serves {interlock.estate.retailer} on http://{host}:{port}", highlight=False)
+            server.run()
+
+
+@app.command()
+def work(
+    estate: EstateOption = None,
+    database_url: UrlOption = None,
+    data_dir: DataOption = None,
+    workers: Annotated[int, typer.Option(help="Threads that work.")] = 1,
+    folders: Annotated[bool, typer.Option(help="Poll the drop folders.")] = False,
+    delivery: Annotated[bool, typer.Option(help="Deliver the outbox.")] = True,
+) -> None:
+    """Work on what was accepted, deliver, and serve nobody; any number of these share the work of one database."""
+    with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
+        told = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: told.set())
+        with interlock.services(workers=workers, folders=folders, delivery=delivery):
+            err.print(f"interlock works for {interlock.estate.retailer}", highlight=False)
+            told.wait()
+
+
+@app.command()
+def demo(
+    everything: Annotated[bool, typer.Option("--all", help="The whole year instead of a fortnight.")] = False,
+    directory: Annotated[Path, typer.Option("--dir", help="Where the demo's files and database live.")] = Path("var/demo"),
+    keep: Annotated[bool, typer.Option(help="Keep what an earlier demo left and go on with it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay real baskets through the whole way, against a simulated legacy estate; then audit everything."""
+    from interlock.demo.run import run_demo  # the data reader is heavy, and only the demo wants it
+
+    outcome = run_demo(directory, everything=everything, keep=keep, console=err)
+    if as_json:
+        _print_json(outcome.summary)
+    else:
+        outcome.show(out)
+    if not outcome.green:
+        raise typer.Exit(EXIT_BAD)
+
+
+@app.command()
+def bench(
+    orders: Annotated[int | None, typer.Option(help="Orders of each measure.")] = None,
+    workers: Annotated[int, typer.Option(help="Engine processes.")] = 2,
+    database_url: UrlOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure orders per second against the bare floor of the same PostgreSQL."""
+    from interlock.bench import run as run_bench  # starts processes; nobody else needs it
+
+    report = run_bench(
+        data_dir=data_dir, database_url=database_url, orders=orders, workers=workers, progress=_say
+    )
+    if as_json:
+        _print_json(report.as_json())
+    else:
+        report.show(out)
+
+
+@app.command()
+def migrate(database_url: UrlOption = None, data_dir: DataOption = None, as_json: JsonOption = False) -> None:
+    """Bring the database up to this program. Every other command does so when it starts."""
+    settings = Settings.of(database_url=database_url, data_dir=data_dir)
+    with open_database(settings, migrated=False) as db:
+        applied = database.migrate(db)
+    if as_json:
+        _print_json({"applied": applied})
+    else:
+        out.print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+
+
+@app.command()
+def ingest(
+    system: Annotated[str | None, typer.Argument(help="The system whose files these are.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="Files to drop into its folder first.")] = None,
+    records: Annotated[str | None, typer.Option(help="Which folder, where the system has several.")] = None,
+    estate: EstateOption = None,
+    database_url: UrlOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in what lies in the drop folders, once; with files, drop copies of them first."""
+    with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
+        folders = interlock.folders if system is None else [interlock.folder(system, records)]
+        dropped: set[str] = set()
+        for file in files or []:
+            folder = folders[0]
+            folder.path.mkdir(parents=True, exist_ok=True)
+            half = folder.path / f".{file.name}.part"
+            shutil.copyfile(file, half)
+            half.rename(folder.path / file.name)
+            dropped.add(file.name)
+        results = []
+        # A file counts as whole when it has not changed for a while: look twice.
+        for _ in range(2):
+            results += [result for folder in folders for result in folder.poll(datetime.now(UTC))]
+            threading.Event().wait(max((folder.folder.stable_s for folder in folders), default=0.0) + 0.1)
+        results += [result for folder in folders for result in folder.poll(datetime.now(UTC))]
+    rows = [msgspec.to_builtins(result) for result in results]
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_table(
+            ["file", "state", "rows", "rejected", "records", "outcomes", "why"],
+            [
+                [
+                    row["file"],
+                    row["state"],
+                    row.get("rows", 0),
+                    row.get("rows_rejected", 0),
+                    row.get("records", 0),
+                    ", ".join(f"{count} {word}" for word, count in row.get("outcomes", {}).items()),
+                    row.get("explanation") or row.get("duplicate_of") or "",
+                ]
+                for row in rows
+            ],
+        )
+    if any(row["state"] in ("rejected", "failed") for row in rows):
+        raise typer.Exit(EXIT_BAD)
+
+
+# Looking
+
+
+@app.command()
+def trace(
+    identifier: Annotated[str, typer.Argument(help="Any id: order, source, warehouse reference, tracking number …")],
+    estate: EstateOption = None,
+    database_url: UrlOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell an order's whole story in time order, from the source to the doorstep."""
+    with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
+        steps = views.story(interlock.db, interlock.estate, identifier)
+    if not steps:
+        err.print(f"interlock: nothing is known of {identifier!r}", style="red", markup=False, highlight=False)
+        raise typer.Exit(EXIT_BAD)
+    if as_json:
+        _print_json(steps)
+        return
+    rows = [msgspec.to_builtins(step) for step in steps]
+    _print_table(
+        ["time (UTC)", "lag", "order", "from", "what", "ids"],
+        [
+            [
+                str(row["at"])[:23].replace("T", " "),
+                _lag(row.get("lag_s")),
+                row.get("order_id", ""),
+                row.get("source", ""),
+                row.get("what", ""),
+                " ".join(f"{name}={value}" for name, value in (row.get("ids") or {}).items()),
+            ]
+            for row in rows
+        ],
+    )
+
+
+@app.command()
+def status(
+    estate: EstateOption = None, database_url: UrlOption = None, data_dir: DataOption = None, as_json: JsonOption = False
+) -> None:
+    """Show what is in hand: orders by state, messages by outcome, receivers, open exceptions."""
+    with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
+        summary = read_status(interlock.db)
+    if as_json:
+        _print_json(summary)
+        return
+    for title, rows in summary.items():
+        _print_rows(title, rows)
+
+
+@app.command()
+def audit(
+    estate: EstateOption = None,
+    database_url: UrlOption = None,
+    data_dir: DataOption = None,
+    rows: Annotated[int, typer.Option(help="Offending rows to show for each statement.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove that what must always be true is true; exits with 1 and the offending rows if it is not."""
+    with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
+        findings = run_audit(
+            interlock.db, estate=interlock.estate, now=datetime.now(UTC), rows_max=rows, progress=None if as_json else _say
+        )
+    if as_json:
+        _print_json(findings)
+    else:
+        _print_table(
+            ["statement", "holds", "offending", "seconds"],
+            [[f.name, "yes" if f.holds else "NO", f.count, f"{f.seconds:.2f}"] for f in findings],
+        )
+        for finding in findings:
+            for row in finding.rows:
+                out.print(f"{finding.name}: {row}", style="red", markup=False)
+    if not all(finding.holds for finding in findings):
+        raise typer.Exit(EXIT_BAD)
+
+
+# The estate
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("estate.yaml"),
+    force: Annotated[bool, typer.Option(help="Overwrite what is there.")] = False,
+) -> None:
+    """Write a commented starter estate."""
+    if path.exists() and not force:
+        err.print(f"interlock: {path} exists already; --force overwrites it", style="red", highlight=False)
+        raise typer.Exit(EXIT_USAGE)
+    path.write_text(starter(), encoding="utf-8")
+    out.print(f"wrote {path}; look it over, then: interlock estate check {path}", highlight=False)
+
+
+@estate_app.command("check")
+def estate_check(
+    path: Annotated[Path | None, typer.Argument(help="The estate file. [default: estate.yaml]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the estate file and report every mistake in one go."""
+    file = Settings.of(estate=path).estate
+    mistakes = check_estate(file)
+    if as_json:
+        _print_json({"file": str(file), "valid": not mistakes, "mistakes": mistakes})
+    else:
+        for mistake in mistakes:
+            out.print(str(mistake), markup=False, highlight=False)
+        out.print(f"{file}: {len(mistakes)} mistakes" if mistakes else f"{file}: valid", highlight=False)
+    if mistakes:
+        raise typer.Exit(EXIT_BAD)
+
+
+@estate_app.command("show")
+def estate_show(
+    path: Annotated[Path | None, typer.Argument(help="The estate file. [default: estate.yaml]")] = None,
+    graph: Annotated[Path | None, typer.Option(help="Write the system map there: .svg or .mmd (Mermaid).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the estate as tables; with --graph, write the system map."""
+    estate = load_estate(Settings.of(estate=path).estate)
+    if graph is not None:
+        kinds: dict[str, Callable[[Any], str]] = {".svg": as_svg, ".mmd": as_mermaid, ".md": as_mermaid}
+        draw = kinds.get(graph.suffix)
+        if draw is None:
+            err.print(f"interlock: --graph {graph}: expected a name ending in .svg or .mmd", style="red")
+            raise typer.Exit(EXIT_USAGE)
+        graph.write_text(draw(estate), encoding="utf-8")
+        err.print(f"wrote {graph}", highlight=False)
+        return
+    tables = estate_rows(estate)
+    if as_json:
+        _print_json(tables)
+        return
+    for title, rows in tables.items():
+        _print_rows(title, rows)
+
+
+# Printing
+
+
+def _say(text: str) -> None:
+    err.print(text, style="dim", markup=False, highlight=False)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(msgspec.json.encode(value, decimal_format="string").decode() + "\n")
+
+
+def _print_rows(title: str, rows: Sequence[Mapping[str, object]]) -> None:
+    if rows:
+        out.print(f"\n{title}", style="bold")
+        _print_table(list(rows[0]), [[_cell(row.get(name)) for name in rows[0]] for row in rows])
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*[str(cell) for cell in row])
+    (out if out.is_terminal else Console(width=200)).print(table, markup=False, highlight=False)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else value
+
+
+def _lag(seconds: object) -> str:
+    if not isinstance(seconds, int | float):
+        return ""
+    return f"+{seconds:.3f} s" if seconds < 60 else f"+{seconds / 60:.1f} min"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The published schema, the structs of the domain and the page agree with each other, word by word."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_args
+
+import jsonschema_rs
+import msgspec
+
+from interlock.contracts import estate_checks, estate_fields
+from interlock.contracts.estate_file import schema, starter
+from interlock.contracts.estate_schema import KEYWORDS
+from interlock.contracts.estate_yaml import compose
+from interlock.domain import estate as domain
+
+ROOT = Path(__file__).parents[2]
+
+
+def objects() -> dict[str, dict[str, Any]]:
+    """The parts of the schema that have fields, by name."""
+    parts = {name: part for name, part in schema()["$defs"].items() if "properties" in part}
+    return {"estate": dict(schema()), **parts}
+
+
+STRUCTS: dict[str, type[msgspec.Struct]] = {
+    "contact": domain.Contact,
+    "limits": domain.Limits,
+    "retry": domain.RetryPolicy,
+    "folder_in": domain.FolderIn,
+    "folder_out": domain.FolderOut,
+    "http_out": domain.HttpOut,
+    "place": domain.Place,
+    "opening": domain.Opening,
+    "policy": domain.SourcingPolicy,
+    "buffer": domain.Buffer,
+    "zone": domain.Zone,
+    "duty": domain.Duty,
+    "node": domain.Node,
+    "channel": domain.Channel,
+    "system": domain.System,
+    "estate": domain.Estate,
+}
+# Where the file and the struct differ on purpose: only in the file, only in the struct.
+ONLY_FILE = {
+    "folder_in": {"kind"}, "folder_out": {"kind"}, "http_out": {"kind"}, "system": {"connection"},
+    "estate": {"interlock", "policies", "exceptions"},
+}  # fmt: skip
+ONLY_STRUCT = {
+    "node": {"id"}, "channel": {"id"}, "system": {"id", "api_key_sha256", "inbound", "outbound"},
+    "estate": {"duties", "default_duty"},
+}  # fmt: skip
+
+
+def test_every_field_of_the_schema_is_in_the_structs_and_the_other_way_round() -> None:
+    parts = objects()
+    assert set(parts) == {*STRUCTS, "connection", "authority"}
+    assert set(parts["connection"]["properties"]) == {"api_key_sha256", "inbound", "outbound"}
+    assert tuple(parts["authority"]["properties"]) == domain.FACTS
+    for name, struct in STRUCTS.items():
+        properties = parts[name]["properties"]
+        file = {properties[key].get("x-field", key) for key in properties} - ONLY_FILE.get(name, set())
+        assert file == set(struct.__struct_fields__) - ONLY_STRUCT.get(name, set()), name
+
+
+def test_the_words_of_the_schema_are_those_of_the_domain() -> None:
+    parts = objects()
+    pairs = [
+        (parts["system"]["properties"]["kind"]["enum"], domain.SystemKind),
+        (parts["node"]["properties"]["kind"]["enum"], domain.NodeKind),
+        (parts["buffer"]["properties"]["kind"]["enum"], domain.NodeKind),
+        (parts["folder_in"]["properties"]["records"]["enum"], domain.RecordKind),
+        (parts["opening"]["properties"]["days"]["items"]["enum"], domain.Day),
+        (schema()["$defs"]["fulfillment"]["enum"], domain.Fulfillment),
+        (schema()["$defs"]["authority_word"]["enum"], domain.Authority),
+    ]
+    for words, literal in pairs:
+        assert tuple(words) == get_args(literal)
+
+
+def test_the_defaults_of_the_schema_are_those_of_the_structs() -> None:
+    for name in (
+        "limits",
+        "retry",
+        "folder_in",
+        "folder_out",
+        "http_out",
+        "place",
+        "policy",
+        "buffer",
+        "duty",
+    ):
+        fields = {field.encode_name: field for field in msgspec.structs.fields(STRUCTS[name])}
+        for key, part in objects()[name]["properties"].items():
+            if "default" not in part:
+                continue
+            field = fields[part.get("x-field", key)]
+            ours = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+            written = part["default"]
+            if "x-field" in part:
+                written = estate_checks.duration(written)
+                assert written is not None
+                written /= 3600 if part["x-field"].endswith("_h") else 1
+            assert ours == (Decimal(str(written)) if isinstance(ours, Decimal) else written), (name, key)
+
+
+def parts_below(part: Any, inside: str = "") -> list[dict[str, Any]]:
+    """Every subschema in the schema."""
+    if isinstance(part, list):
+        return [below for item in part for below in parts_below(item)]
+    if not isinstance(part, dict):
+        return []
+    maps = ("properties", "$defs")
+    found = [] if inside in maps else [part]
+    for key, value in part.items():
+        if inside in maps or key in ("items", "additionalProperties", "propertyNames", "oneOf", *maps):
+            found += parts_below(value, "" if inside in maps else key)
+    return found
+
+
+def test_the_schema_is_valid_described_and_uses_only_keywords_that_our_walk_knows() -> None:
+    jsonschema_rs.meta.validate(dict(schema()))
+    document = compose(starter())[0]
+    assert document is not None
+    assert jsonschema_rs.Draft202012Validator(dict(schema())).is_valid(document.plain())
+    for part in parts_below(dict(schema())):
+        assert set(part) - {"$schema", "$id", "$defs", "title"} <= KEYWORDS
+        assert part.get("description") or set(part) <= {"$ref", "x-names"}, part
+        assert "pattern" not in part or re.fullmatch(r"\^.*\$", part["pattern"])
+        assert part.get("x-check", "currency") in estate_checks.CHECKS
+    for name, part in objects().items():
+        for key, field in part["properties"].items():
+            assert field.get("description"), (name, key)
+
+
+def test_the_page_has_every_field_as_the_schema_describes_it() -> None:
+    page = (ROOT / "docs" / "estate.md").read_text("utf-8")
+    assert estate_fields.with_tables(page) == page
