@@ -52,9 +52,10 @@ def make_estate(
     `node_changes` are fields of nodes by id (a capacity, say), `changes` fields of the estate itself.
     """
     policy = policy or SourcingPolicy(version="1")
+    kinds: dict[str, SystemKind] = {"web": "webshop", "wms": "wms", "pos": "pos", "office": "backoffice"}
     systems = {
         SystemId(name): make_system(name, kind, observes=(observers or {}).get(name, ()))
-        for name, kind in (("web", "webshop"), ("wms", "wms"), ("pos", "pos"), ("office", "backoffice"))
+        for name, kind in kinds.items()
     }
     places = {f"n{number}": ("dc", "wms", 40.0 + number) for number in range(1, nodes + 1)}
     places["store1"] = ("store", "pos", 47.0)

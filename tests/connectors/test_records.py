@@ -33,7 +33,13 @@ POS = System(
     time_zone="America/Chicago",
     currency="USD",
     order_scope="pos",
-    states={"tendered": "authorized", "invoiced": "shipped", "shp": "shipped", "short": "short_pick", "ack": "acknowledged"},
+    states={
+        "tendered": "authorized",
+        "invoiced": "shipped",
+        "shp": "shipped",
+        "short": "short_pick",
+        "ack": "acknowledged",
+    },
 )
 ESTATE = Estate(
     retailer="Test",

@@ -62,14 +62,18 @@ class FakeInterlock:
         self._files: dict[str, str] = {}
         self._batch = 0
         self._told: asyncio.Queue[tuple[int, dict[str, Any]]] = asyncio.Queue()
-        self._clients = {name: HttpClient("127.0.0.1", number) for name, number in plan["ports"].items()}
+        self._clients = {number: HttpClient("127.0.0.1", number) for number in plan["ports"].values()}
 
     async def run(self) -> None:
         """Serve until canceled."""
-        async with HttpServer(self.port, self._handle), asyncio.TaskGroup() as group:
-            group.create_task(self._read_folders())
-            for _ in range(4):
-                group.create_task(self._tell())
+        try:
+            async with HttpServer(self.port, self._handle), asyncio.TaskGroup() as group:
+                group.create_task(self._read_folders())
+                for _ in range(4):
+                    group.create_task(self._tell())
+        finally:
+            for client in self._clients.values():
+                await client.close()
 
     async def _handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response | None:
         if self._cut_left > 0:
@@ -197,7 +201,6 @@ class FakeInterlock:
 
     async def _tell(self) -> None:
         """Deliver over HTTP until it is taken."""
-        clients = {number: HttpClient("127.0.0.1", number) for number in self._plan["ports"].values()}
         while True:
             port, sent = await self._told.get()
             status = 0
@@ -205,7 +208,7 @@ class FakeInterlock:
                 try:
                     body = msgspec.json.encode(sent)
                     headers = {"Idempotency-Key": sent["id"]}
-                    status = (await clients[port].request("POST", "/interlock", headers, body, 2.0)).status
+                    status = (await self._clients[port].request("POST", "/interlock", headers, body, 2.0)).status
                 except Exception:
                     await asyncio.sleep(0.02)
 
@@ -231,7 +234,9 @@ class FakeInterlock:
         if before != path.name:
             result = {"state": "duplicate", "duplicate_of": before}
         else:
-            rows = list(csv.DictReader(io.StringIO(content.decode()), delimiter=";" if kind in ("sales", "tendered") else ","))
+            rows = list(
+                csv.DictReader(io.StringIO(content.decode()), delimiter=";" if kind in ("sales", "tendered") else ",")
+            )
             self.rows[kind] += len(rows)
             if kind == "dc_events":
                 self._take_events(rows)

@@ -78,9 +78,7 @@ def failed(
 ) -> dict[str, int]:
     failures = [Failure(notice, "503 \0 busy", due_at, final) for notice in batch.notices]
     return db.transaction(
-        lambda tx: outbox.settle_failed_many(
-            tx, batch, failures, now=NOW, attempts_max=attempts_max, duty=DUTY
-        )
+        lambda tx: outbox.settle_failed_many(tx, batch, failures, now=NOW, attempts_max=attempts_max, duty=DUTY)
     )
 
 
@@ -138,9 +136,7 @@ def test_a_failed_message_waits_for_its_time_and_dies_after_its_last_attempt(db:
 
     assert claim(db, now=after(1000)) is None
     rows = db.transaction(
-        lambda tx: tx.query(
-            "select subject, exception_id, reason, explanation, system, owner, due_at from exceptions"
-        )
+        lambda tx: tx.query("select subject, exception_id, reason, explanation, system, owner, due_at from exceptions")
     )
     assert rows == [
         (
@@ -287,12 +283,12 @@ def test_an_unanswered_release_is_raised_once_and_an_answered_one_never(db: Data
     db.transaction(lambda tx: tx.execute("update outbox set answered_at = %(n)s where order_id = 'w:2'", n=NOW))
 
     def raised(now: datetime) -> int:
-        return sum(
-            db.transaction(lambda tx: outbox.overdue_many(tx, part, now, DUTY)) for part in ALL_PARTS
-        )
+        return sum(db.transaction(lambda tx: outbox.overdue_many(tx, part, now, DUTY)) for part in ALL_PARTS)
 
     assert [raised(after(100)), raised(after(101)), raised(after(500))] == [0, 1, 0]
-    rows = db.transaction(lambda tx: tx.query("select subject, exception_id, owner, due_at, explanation from exceptions"))
+    rows = db.transaction(
+        lambda tx: tx.query("select subject, exception_id, owner, due_at, explanation from exceptions")
+    )
     assert rows == [
         (
             "w:1",

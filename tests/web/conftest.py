@@ -197,11 +197,11 @@ def wait_until_up(url: str) -> None:
     raise AssertionError(f"nothing answers at {url}")
 
 
-def order(number: str = "10001", **more: object) -> dict[str, object]:
+def order(source_id: str = "10001", /, **more: object) -> dict[str, object]:
     """The body of a small order."""
     return {
-        "order_id": number,
-        "number": f"WEB-{number}",
+        "order_id": source_id,
+        "number": f"WEB-{source_id}",
         "channel": "web",
         "placed_at": "2026-03-01T09:30:00-05:00",
         "currency": "USD",

@@ -7,11 +7,13 @@ day here is a day on the shops' clock.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,7 +37,7 @@ class BasketsMissing(InterlockError):
     """The data or its reader is not installed; the message says what to do."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One line of the data. `paid` is what the shop received for it, in dollars and cents, after its own discounts.
 
     `coupon`: a coupon was redeemed on it; `known`: the product is in the data's product table; `gasoline`: it is fuel.
@@ -79,6 +81,12 @@ def baskets_by_day(first: date, last: date) -> Iterator[tuple[date, list[Basket]
         day += timedelta(days=1)
 
 
+def baskets_per_store(first: date, last: date) -> dict[int, int]:
+    """How many baskets each store has in these days. Raises BasketsMissing like `baskets_by_day`."""
+    counted = _lines(first, last).group_by("store_id").agg(_polars().col("basket_id").n_unique())
+    return dict(counted.iter_rows())
+
+
 def _baskets(lines: polars.DataFrame) -> Iterator[Basket]:
     """Lines that come sorted by basket, as baskets."""
     rows: list[Row] = []
@@ -99,12 +107,7 @@ def _baskets(lines: polars.DataFrame) -> Iterator[Basket]:
 
 def _lines(first: date, last: date) -> polars.DataFrame:
     """All lines of these days with what is asked about their products, sorted by day, time and basket."""
-    try:
-        import polars as pl
-    except ModuleNotFoundError:
-        raise BasketsMissing(
-            "the demo reads its baskets with polars, which is not installed; `make setup` installs it"
-        ) from None
+    pl = _polars()
     folder = data_folder()
     products = pl.scan_parquet(folder / "products.parquet").select(
         "product_id",
@@ -113,7 +116,7 @@ def _lines(first: date, last: date) -> polars.DataFrame:
     )
     at = pl.col("transaction_timestamp")
     day = at.dt.replace_time_zone("UTC").dt.convert_time_zone(SHOP_ZONE).dt.date()
-    return (
+    lines: polars.DataFrame = (
         pl.scan_parquet(folder / "transactions.parquet")
         .with_columns(
             day.alias("day"),
@@ -129,6 +132,17 @@ def _lines(first: date, last: date) -> polars.DataFrame:
         .sort("day", "at", "basket_id", "product_id")
         .collect()
     )
+    return lines
+
+
+def _polars() -> ModuleType:
+    """The reader of Parquet files, which only the demo needs."""
+    try:
+        return importlib.import_module("polars")
+    except ModuleNotFoundError:
+        raise BasketsMissing(
+            "the demo reads its baskets with polars, which is not installed; `make setup` installs it"
+        ) from None
 
 
 def data_folder() -> Path:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from interlock.demo.baskets import Basket, Row
 
-TILL_STORES = 8
+TILL_STORES = 16
 TENDERED_SHARE = 0.03
 GALLON_PRICE_MAX = Decimal("0.10")
 
@@ -51,7 +51,7 @@ REGIONS = ((-90.0, "west"), (-83.5, "central"), (-77.0, "east"))
 
 
 def till_stores(baskets_per_store: Mapping[int, int]) -> frozenset[int]:
-    """The stores whose baskets are sales at the till: the eight with the most baskets, the lower number first."""
+    """The stores whose baskets are sales at the till: the sixteen with the most baskets, the lower number first."""
     busiest = sorted(baskets_per_store, key=lambda store: (-baskets_per_store[store], store))
     return frozenset(busiest[: min(TILL_STORES, max(1, len(busiest) // 6))])
 

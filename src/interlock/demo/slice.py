@@ -19,7 +19,7 @@ import os
 import secrets
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 from interlock.demo import exports, rules
-from interlock.demo.baskets import FIRST_DAY, LAST_DAY, PACKAGE, Basket, Row, baskets_by_day
+from interlock.demo.baskets import FIRST_DAY, LAST_DAY, PACKAGE, Basket, Row, baskets_by_day, baskets_per_store
 from interlock.demo.estate_writer import CALLERS, FOLDERS, estate_text
 from interlock.demo.made_up import made_up_baskets
 from interlock.demo.stock import DC, QUICK, Demand, initial_counts
@@ -65,9 +65,12 @@ def prepare(folder: Path, *, days: int = 14, all_: bool = False, orders: int | N
 
     for name in ("web", "tills", "counts", *FOLDERS.values()):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    known = list(baskets())
-    workload = _Workload(folder, seed, Counter(basket.store for _, day in known for basket in day))
-    for day, todays in known:
+    if orders is None:
+        per_store = baskets_per_store(first, last)
+    else:
+        per_store = Counter(basket.store for _, day in baskets() for basket in day)
+    workload = _Workload(folder, seed, per_store)
+    for day, todays in baskets():
         workload.write_day(day, todays)
     return workload.finish("made up" if orders is not None else PACKAGE, first)
 
@@ -75,11 +78,11 @@ def prepare(folder: Path, *, days: int = 14, all_: bool = False, orders: int | N
 class _Workload:
     """Writes the days one after the other and counts."""
 
-    def __init__(self, folder: Path, seed: int, baskets_per_store: Counter[int]) -> None:
+    def __init__(self, folder: Path, seed: int, per_store: Mapping[int, int]) -> None:
         self.folder = folder
         self.seed = seed
-        self.stores = set(baskets_per_store)
-        self.tills = rules.till_stores(baskets_per_store)
+        self.stores = set(per_store)
+        self.tills = rules.till_stores(per_store)
         self.demand = Demand()
         self.pump_skus: set[str] = set()
         self.rows: Counter[str] = Counter(dict.fromkeys(rules.ROW_OUTCOMES, 0))

@@ -42,7 +42,10 @@ def _table(standings: tuple[str, ...], *rows: tuple[str, Verdict, str, str]) -> 
 _WAIT: tuple[str, Verdict, str, str] = ("unknown", "park", "", "waits for order.create")
 
 ARRIVALS: dict[str, dict[str, Rule]] = {
-    "order.create": _table(ORDER_STANDINGS),
+    "order.create": _table(
+        ORDER_STANDINGS,
+        (", ".join(ORDER_STANDINGS[1:]), "stale", "", "the order is known; the ledger answers most of these before"),
+    ),
     "order.authorize": _table(
         ORDER_STANDINGS,
         _WAIT,

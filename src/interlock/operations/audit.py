@@ -195,7 +195,8 @@ _row = msgspec.json.Decoder(Row, float_hook=Decimal).decode
 
 def _misplaced_skus(tx: Transaction, rows_max: int, _: Callable[[str], None]) -> tuple[int, list[Row]]:
     """Positions in another part than the published hash says: nobody who looks for them finds them."""
-    count, rows = 0, []
+    rows: list[Row] = []
+    count = 0
     for part, sku in _skus(tx):
         if part != part_of(sku):
             count += 1

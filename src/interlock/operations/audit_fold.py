@@ -31,7 +31,8 @@ Row = dict[str, Any]
 
 def fold_all(tx: Transaction, rows_max: int, tell: Callable[[str], None]) -> tuple[int, list[Row]]:
     """How many orders are not what their events make of them, and the first of them with what differs."""
-    count, rows, done = 0, [], 0
+    rows: list[Row] = []
+    count = done = 0
     orders: int = tx.query(q.count_orders)[0][0]
     for part, order_ids in _chunks(tx):
         for row in _fold_many(tx, part, order_ids):

@@ -29,6 +29,7 @@ q = queries(__file__)
 JsonObject = dict[str, Any]
 
 ORDERS_MAX: Final = 50
+STORY_MESSAGES_MAX: Final = 10_000
 _ALL_PARTS: Final = SmallInts(range(PARTS))
 
 
@@ -71,8 +72,8 @@ def story(db: Database, estate: Estate, identifier: str) -> list[Step]:
             asked = {"part": part_of(subject), "subject": subject}
             with tx.pipeline():
                 sent = [
-                    tx.send(query, **asked)
-                    for query in (q.story_messages, q.story_events, q.story_outbox, q.story_exceptions)
+                    tx.send(q.story_messages, limit=STORY_MESSAGES_MAX, **asked),
+                    *(tx.send(query, **asked) for query in (q.story_events, q.story_outbox, q.story_exceptions)),
                 ]
                 rows.append((subject, *(pending.rows() for pending in sent)))
         return steps(rows)

@@ -84,13 +84,15 @@ select ref, line_no, due, received
  order by ref, line_no;
 
 -- story_messages --
--- Everything that was ever asked about the subject, whatever became of it.
+-- Everything that was asked about the subject, whatever became of it: the latest first, so that of a SKU that is counted
+-- every day the last days are told.
 select message_id, system, source_message_id, file, record, received_at, occurred_at, trace_id, action, business_key,
        coalesce(outcome, 'received') as outcome, reason, settled_at, waits_for
   from messages
  where part = %(part)s
    and subject = %(subject)s
- order by message_id;
+ order by message_id desc
+ limit %(limit)s;
 
 -- story_events --
 select seq, body::text, message_id, system, occurred_at, recorded_at

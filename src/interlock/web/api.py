@@ -107,6 +107,7 @@ class Api:
         self._intake = Intake(estate, batcher)
         self._callers = Callers(estate)
         self._reading = asyncio.Semaphore(READS_AT_ONCE_MAX)
+        self._asking: asyncio.Future[bool] | None = None
         self._openapi = _encode(openapi())
 
     # Commands
@@ -231,8 +232,12 @@ class Api:
 
     async def readyz(self, _: Request) -> Response:
         """The database answers, so commands can be taken."""
+        # One question at a time: probes must not fill the threads while the database is away.
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(asyncio.to_thread(views.is_ready, self._db))
+            self._asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
         try:
-            await asyncio.wait_for(asyncio.to_thread(views.is_ready, self._db), READY_WITHIN_S)
+            await asyncio.wait_for(asyncio.shield(self._asking), READY_WITHIN_S)
         except Exception as error:
             raise ProblemRaised(
                 503,

@@ -120,6 +120,13 @@ def test_an_order_that_no_node_fills_alone_is_split_into_assignments() -> None:
     assert decision.given == [EAST, WEST]
 
 
+def test_an_order_that_is_known_is_not_created_again() -> None:
+    stage = Stage({(SHIRT, EAST): 5})
+    stage.does(create((SHIRT, 1)))
+
+    assert stage.ignores(create((SHIRT, 2))).reason == "released"
+
+
 def test_an_order_of_an_unknown_channel_is_refused() -> None:
     stage = Stage({(SHIRT, EAST): 2})
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from interlock.domain.commands import CreateOrder, LineUnits, Package, ReleaseShipment
+from interlock.domain.commands import CreateOrder, HoldReservation, IssueRefund, LineUnits, Package, ReleaseShipment
 from interlock.domain.events import UnitsBackordered, UnitsShipped
 from interlock.domain.model import Parcel, State
 from tests.domain.worlds import (
@@ -234,8 +234,6 @@ def test_a_confirmation_of_nothing_after_a_cancellation_is_stale() -> None:
 
 
 def test_canceled_units_whose_money_went_back_stay_canceled_when_they_ship() -> None:
-    from interlock.domain.commands import IssueRefund
-
     stage = Stage({(SHIRT, EAST): 2})
     stage.does(create((SHIRT, 2), captured=Decimal(20)))
     stage.does(cancel())
@@ -312,8 +310,6 @@ def test_the_excluded_node_is_asked_again_when_its_time_is_over() -> None:
     stage.does(create((SHIRT, 1)))
     stage.does(reject(), by=EAST_WMS)
     assert counts(stage.line()) == {"open": 1}
-    from interlock.domain.commands import HoldReservation
-
     stage.pass_time(seconds=59)
     stage.does(HoldReservation(order_id=ORDER, ref="1"))
     assert counts(stage.line()) == {"open": 1}

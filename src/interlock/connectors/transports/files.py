@@ -38,7 +38,9 @@ from interlock.domain.estate import FolderIn, System
 from interlock.storage import files
 from interlock.storage.database import Database
 
-ARRIVALS_MAX: Final = 1_000
+# The engine splits what it is given over 64 parts, a transaction each: many at once make few, full transactions.
+ARRIVALS_MAX: Final = 8_000
+ARRIVAL_BYTES_MAX: Final = 4 * 1024 * 1024
 REJECT_COLUMNS: Final = ("row", "field", "value", "expected", "reason")
 DONE: Final = "done"
 REJECTED: Final = "rejected"
@@ -134,12 +136,12 @@ class DropFolder:
                 continue
             before = self._seen.get(entry.name)
             changed_at = datetime.fromtimestamp(found.st_mtime_ns / 1e9, UTC)
-            # A file that is new to us is as old as it says; one whose clock is ahead of ours is as old as our sight of it.
-            since = min(changed_at, now)
-            if before is not None and before[:2] == (found.st_size, found.st_mtime_ns):
-                since = min(before[2], since)
-            elif before is not None:
-                since = now
+            if before is None:
+                # As old as it says; if the clock that says so is ahead of ours, as old as our sight of it.
+                since = min(changed_at, now)
+            else:
+                is_same = before[:2] == (found.st_size, found.st_mtime_ns)
+                since = before[2] if is_same else now
             if (now - since).total_seconds() >= self.folder.stable_s:
                 whole.append(entry.name)
             elif len(waiting) < SIGHTINGS_MAX:
@@ -296,6 +298,7 @@ class _Intake:
         self._home, self._claim, self._sha256, self._now = home, claim, sha256, now
         self._table, self._columns = table, columns
         self._waiting: list[Arrival] = []
+        self._waiting_bytes = 0
         self._outcomes: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._taken = self._rejected = self._records = 0
@@ -312,7 +315,7 @@ class _Intake:
                     self._reject([item])
                 else:
                     self._arrive(item)
-                    if len(self._waiting) >= ARRIVALS_MAX:
+                    if len(self._waiting) >= ARRIVALS_MAX or self._waiting_bytes >= ARRIVAL_BYTES_MAX:
                         self._process()
             self._process()
         except BaseException:
@@ -360,7 +363,9 @@ class _Intake:
             self._taken += len(record.rows) - record.refused
         elif record.sources or not record.refused:
             self._reject(rejects(record, problem, self._columns))
-        self._waiting.append(self._arrival(record, command, problem))
+        arrival = self._arrival(record, command, problem)
+        self._waiting.append(arrival)
+        self._waiting_bytes += len(arrival.body)
 
     def _arrival(self, record: Record, command: AnyCommand | None, problem: Problem | None) -> Arrival:
         return Arrival(
@@ -378,7 +383,7 @@ class _Intake:
     def _process(self) -> None:
         if self._waiting:
             self._outcomes.update(outcome.outcome for outcome in self._home._door.process(self._waiting))
-            self._waiting = []
+            self._waiting, self._waiting_bytes = [], 0
 
     def _reject(self, found: list[Reject]) -> None:
         """Write rows to the file of rejects; a row with several mistakes has several lines there and counts once."""

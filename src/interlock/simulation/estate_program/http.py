@@ -72,10 +72,13 @@ class HttpClient:
     async def _open(self) -> Connection:
         return await asyncio.open_connection(self.host, self.port, limit=HEAD_BYTES_MAX)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the kept connections."""
-        while self._idle:
-            self._idle.pop()[1].close()
+        writers = [writer for _, writer in self._idle]
+        self._idle.clear()
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
 
 async def _read_response(reader: asyncio.StreamReader) -> Response:
@@ -83,7 +86,10 @@ async def _read_response(reader: asyncio.StreamReader) -> Response:
     status = 100
     while status == 100:
         first, headers = await _read_head(reader)
-        status = int(first.split(" ", 2)[1])
+        protocol, _, rest = first.partition(" ")
+        if not protocol.startswith("HTTP/1."):
+            raise ValueError(f"{first[:50]!r} is not an HTTP/1 answer")
+        status = int(rest[:3])
     if status in (204, 304):
         return Response(status, headers, b"")
     if headers.get("transfer-encoding", "").lower() == "chunked":

@@ -20,8 +20,8 @@ class Journal:
         self.counters: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.surprises: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
-        self.stage = "starting"
-        self.stages: dict[str, float] = {}
+        self.phase = "starting"
+        self._phases: list[tuple[str, float]] = []
         self.changes = 0
         self._began = time.monotonic()
 
@@ -41,18 +41,19 @@ class Journal:
         if len(self.surprises) < SURPRISES_MAX:
             self.surprises.append({"peer": peer, **what})
 
-    def enter(self, stage: str) -> None:
-        """Begin a stage of the run."""
-        self.stage = stage
-        self.stages[stage] = round(self.elapsed_s, 3)
+    def enter(self, phase: str) -> None:
+        """Begin a phase of the run."""
+        self.phase = phase
+        self._phases.append((phase, self.elapsed_s))
 
     def state(self) -> dict[str, Any]:
         """Everything so far, for JSON."""
+        ends = [began for _, began in self._phases[1:]] + [self.elapsed_s]
         return {
-            "stage": self.stage,
+            "phase": self.phase,
             "elapsed_s": round(self.elapsed_s, 3),
-            "stages": self.stages,
-            "peers": {peer: dict(sorted(deeds.items())) for peer, deeds in sorted(self.counters.items())},
+            "seconds": {phase: round(end - began, 3) for (phase, began), end in zip(self._phases, ends, strict=True)},
+            "counters": {peer: dict(sorted(deeds.items())) for peer, deeds in sorted(self.counters.items())},
             "files": self.files,
             "surprises": self.surprises,
         }

@@ -103,7 +103,7 @@ class _Estate:
     async def run(self) -> dict[str, str]:
         """Everything, in its order; gives the orders that did not come to an end, with their last known state."""
         async with AsyncExitStack() as stack:
-            stack.callback(self._client.close)
+            stack.push_async_callback(self._client.close)
             for name, peer in (("third_party", self._third_party), ("stores", self._stores)):
                 await stack.enter_async_context(HttpServer(self._plan.ports[name], peer.handle))
             loops = [

@@ -13,7 +13,7 @@ from interlock.simulation.estate_program.files import drop, result_of
 from interlock.simulation.estate_program.floor import Floor, Work
 
 LOOK_S = 0.25
-WAVE_ASSIGNMENTS = 400
+WAVE_ASSIGNMENTS = 300
 """A wave begins when so many wait, or when nothing new has come for `QUIET_S`."""
 QUIET_S = 0.75
 REPLAYED_WAVES = {3: "the same bytes", 4: "the same rows without the last message"}

@@ -1,0 +1,180 @@
+"""return.authorize and return.receive."""
+
+from __future__ import annotations
+
+import pytest
+
+from interlock.domain.commands import AuthorizeReturn, CloseOrder, ReceiveReturn, Received
+from interlock.domain.model import State
+from interlock.domain.values import Quantity
+from tests.domain.worlds import (
+    EAST,
+    NOW,
+    ORDER,
+    RETURNS,
+    SHIRT,
+    SHOES,
+    SHOP,
+    STORE,
+    Stage,
+    cancel,
+    check_units,
+    confirm,
+    counts,
+    create,
+    kinds,
+    moves,
+    units,
+)
+
+
+def authorize(*pairs: tuple[int, Quantity], ref: str = "RMA-1") -> AuthorizeReturn:
+    return AuthorizeReturn(order_id=ORDER, ref=ref, lines=units(*pairs))
+
+
+def receive(
+    *pieces: tuple[int, Quantity, str], ref: str = "box-1", rma: str = "RMA-1", node: str = EAST
+) -> ReceiveReturn:
+    lines = tuple(Received(line_no=n, quantity=q, disposition=what) for n, q, what in pieces)  # type: ignore[arg-type]
+    return ReceiveReturn(order_id=ORDER, ref=ref, return_ref=rma, node=node, lines=lines)
+
+
+def shipped(quantity: int = 3) -> Stage:
+    """An order of that many shirts, shipped from east, which has none left."""
+    stage = Stage({(SHIRT, EAST): quantity})
+    stage.does(create((SHIRT, quantity)))
+    stage.does(confirm())
+    return stage
+
+
+def test_a_return_is_awaited_and_keeps_the_order_from_being_settled() -> None:
+    stage = shipped()
+
+    decision = stage.does(authorize((1, 2)), by=SHOP)
+
+    assert kinds(decision) == ["return.authorized"]
+    assert (stage.line().return_due, stage.order.returns["RMA-1"].due) == (2, {1: 2})
+    assert (stage.order.settled, stage.order.wake_at) == (False, None)
+    assert stage.refuses(CloseOrder(order_id=ORDER, ref="x")) == "not_settled"
+
+
+def test_no_more_may_come_back_than_was_shipped_and_is_not_on_its_way() -> None:
+    stage = shipped(3)
+    assert stage.refuses(authorize((1, 4))) == "not_shipped"
+    assert stage.refuses(authorize((1, 2), (1, 2))) == "not_shipped"
+    stage.does(authorize((1, 2)))
+    assert stage.refuses(authorize((1, 2), ref="RMA-2")) == "not_shipped"
+    stage.does(authorize((1, 1), ref="RMA-2"))
+    assert stage.line().return_due == 3
+
+
+def test_a_return_number_is_given_once() -> None:
+    stage = shipped()
+    stage.does(authorize((1, 1)))
+
+    assert stage.refuses(authorize((1, 1))) == "return_exists"
+
+
+@pytest.mark.parametrize("command", [authorize((1, 1)), receive((1, 1, "restock"), rma="")])
+def test_goods_that_never_left_cannot_come_back(command: AuthorizeReturn | ReceiveReturn) -> None:
+    stage = Stage({(SHIRT, EAST): 3})
+    stage.does(create((SHIRT, 3)))
+    assert stage.refuses(command) == "not_shipped"
+    stage.does(cancel())
+    assert stage.refuses(command) == "not_shipped"
+
+
+def test_what_was_shipped_may_come_back_while_another_line_is_still_waited_for() -> None:
+    stage = Stage({(SHIRT, EAST): 1})
+    stage.does(create((SHIRT, 1), (SHOES, 1)))
+    stage.does(confirm())
+    assert stage.order.state == State.AUTHORIZED
+
+    stage.does(authorize((1, 1)))
+    stage.does(receive((1, 1, "restock")))
+
+    assert [counts(line) for line in stage.order.lines.values()] == [{"returned": 1}, {"open": 1}]
+
+
+def test_each_disposition_has_its_own_effect_on_the_stock() -> None:
+    stage = shipped(3)
+    stage.does(authorize((1, 3)))
+
+    decision = stage.does(receive((1, 1, "restock"), (1, 1, "damaged"), (1, 1, "scrap")), by=RETURNS)
+
+    assert moves(decision) == [("return", SHIRT, EAST, 1, 0, 0), ("return", SHIRT, EAST, 1, 1, 0)]
+    assert len({m.cause for m in decision.movements}) == 2
+    assert stage.stock(SHIRT, EAST) == (2, 1, 0)
+    assert stage.world.position(SHIRT, EAST).sellable == 1
+    assert (counts(stage.line()), stage.line().return_due) == ({"returned": 3}, 0)
+    assert (stage.order.state, stage.order.wake_at) == (State.RETURNED, NOW)
+
+
+def test_a_return_may_come_in_several_boxes_and_to_another_node() -> None:
+    stage = shipped(3)
+    stage.does(authorize((1, 2)))
+
+    stage.does(receive((1, 1, "restock"), node=STORE))
+    assert (stage.line().return_due, stage.order.settled) == (1, False)
+    stage.does(receive((1, 1, "restock"), ref="box-2"))
+
+    assert (stage.line().return_due, stage.order.settled) == (0, True)
+    assert stage.order.returns["RMA-1"].received == {1: 2}
+    assert (stage.stock(SHIRT, STORE), stage.stock(SHIRT, EAST)) == ((1, 0, 0), (1, 0, 0))
+
+
+def test_goods_come_back_without_a_number_too() -> None:
+    stage = shipped(2)
+
+    stage.does(receive((1, 1, "restock"), rma=""))
+
+    assert counts(stage.line()) == {"shipped": 1, "returned": 1}
+
+
+def test_what_came_back_without_its_number_is_not_awaited_for_ever() -> None:
+    stage = shipped(2)
+    stage.does(authorize((1, 2)))
+
+    stage.does(receive((1, 1, "restock"), rma=""))
+    assert stage.line().return_due == 1
+    stage.does(receive((1, 1, "restock"), ref="box-2", rma=""))
+
+    assert (stage.line().return_due, stage.order.settled) == (0, True)
+    check_units(stage.world.orders.values(), stage.world.positions)
+
+
+def test_more_may_come_back_than_the_return_said() -> None:
+    stage = shipped(3)
+    stage.does(authorize((1, 1)))
+
+    stage.does(receive((1, 2, "restock")))
+
+    assert (counts(stage.line()), stage.line().return_due) == ({"shipped": 1, "returned": 2}, 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (receive((1, 1, "restock"), rma="RMA-9"), "no_return"),
+        (receive((1, 1, "restock"), rma="", node="moon"), "unknown_node"),
+        (receive((9, 1, "restock"), rma=""), "no_line"),
+        (receive((1, 2, "restock"), (1, 2, "scrap"), rma=""), "not_shipped"),
+        (authorize((9, 1)), "no_line"),
+    ],
+)
+def test_a_return_that_cannot_be_is_refused(command: AuthorizeReturn | ReceiveReturn, reason: str) -> None:
+    assert shipped(3).refuses(command) == reason
+
+
+def test_a_return_opens_a_closed_order_again() -> None:
+    stage = shipped(2)
+    stage.does(CloseOrder(order_id=ORDER, ref="x"))
+
+    decision = stage.does(authorize((1, 1)))
+    assert kinds(decision) == ["order.reopened", "return.authorized"]
+    assert (stage.order.closed_at, stage.order.state, stage.order.wake_at) == (None, State.SHIPPED, None)
+
+    stage.does(receive((1, 1, "restock")))
+    assert stage.order.wake_at == NOW
+    stage.does(CloseOrder(order_id=ORDER, ref="y"))
+    assert kinds(stage.does(receive((1, 1, "scrap"), ref="box-2", rma=""))) == ["order.reopened", "units.returned"]
