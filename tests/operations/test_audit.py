@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg import conninfo, sql
 
 from interlock.domain.commands import (
     AcknowledgeShipment,
@@ -46,13 +49,37 @@ ESTATE = make_estate(
 )
 NAMES = [statement.name for statement in STATEMENTS]
 FILE = "f" * 64
+AUDITS_MAX = 100
+
+
+@pytest.fixture(scope="module")
+def lived(server_dsn: str, template: str) -> Iterator[str]:
+    """Name of a database in which every kind of thing has happened once, through the engine."""
+    with copied(server_dsn, template) as name:
+        with Database(conninfo.make_conninfo(server_dsn, dbname=name), pool_max=2) as db:
+            live(db, ESTATE)
+        yield name
 
 
 @pytest.fixture
-def world(db: Database) -> Database:
-    """A database in which every kind of thing has happened once, through the engine."""
-    live(db, ESTATE)
-    return db
+def world(server_dsn: str, lived: str) -> Iterator[Database]:
+    """A copy of it, to be spoilt."""
+    with copied(server_dsn, lived) as name, Database(conninfo.make_conninfo(server_dsn, dbname=name)) as db:
+        yield db
+
+
+@contextmanager
+def copied(server_dsn: str, source: str) -> Iterator[str]:
+    """A database of its own, copied from another that nobody uses; dropped afterwards."""
+    name = f"audit_{uuid4().hex[:16]}"
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(source))
+        )
+        try:
+            yield name
+        finally:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def test_a_world_made_by_the_engine_is_green(world: Database) -> None:
@@ -84,7 +111,7 @@ def test_the_audit_cannot_write_and_sees_one_snapshot(world: Database) -> None:
 
     def spoil_meanwhile(line: str) -> None:
         if line.startswith("no_oversell"):
-            run(world, "delete from movements where sku = 's1'", "update lines set open = open + 1, quantity = quantity + 1")
+            run(world, "delete from movements where sku = 's3'", "update orders set customer = 'somebody else'")
         seen.append(line)
 
     assert red(audit(world, estate=ESTATE, now=datetime.now(UTC), progress=spoil_meanwhile)) == {}
@@ -145,7 +172,7 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
         ["alter table lines drop constraint lines_check", "update lines set shipped = 1 where order_id = 'web:1'"],
         {
             "units_conserved": {"order_id": "web:1", "line_no": 1, "quantity": 3, "shipped": 1},
-            "history_whole": {"order_id": "web:1", "wrong": ["lines[1].shipped: the table has 1, history 2"]},
+            "history_whole": {"order_id": "web:1", "wrong": ["lines 1: shipped is 1, history says 2"]},
         },
     ),
     "a count is below zero": (
@@ -269,7 +296,7 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
             " where m.outcome = 'duplicate'",
             "update messages set outcome = 'processed', part = 1 where outcome = 'duplicate'",
         ],
-        {"once": {"subject": "web:1", "action": "order.create", "times": 2}},
+        {"once": {"subject": "web:1", "action": "order.create", "times": 2, "twice_in": "ledger"}},
     ),
     "the ledger did not count a repeat": (
         "repeats",
@@ -336,7 +363,7 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
         {
             "history_whole": {
                 "order_id": "web:9",
-                "wrong": ["customer: the table has somebody else, history "],
+                "wrong": ["orders: customer is somebody else, history says empty"],
                 "wrong_total": 1,
             }
         },
@@ -347,9 +374,7 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
         {
             "history_whole": {
                 "order_id": "web:1",
-                "wrong": ["shipments[1].packages: the table has "
-                          '[{"package_no":1,"tracking":"T-2","carrier":""}], history '
-                          '[{"package_no":1,"tracking":"T-1","carrier":""}]'],
+                "wrong": ["packages 1/1: tracking is T-2, history says T-1"],
             }
         },
     ),
@@ -421,7 +446,7 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
 def test_exactly_the_statements_that_a_spoilt_row_breaks_turn_red_and_name_it(world: Database, what: str) -> None:
     check, spoils, expected = SPOILS[what]
     statement = next(s.name for s in STATEMENTS if check in s.checks)
-    run(world, *[sql.replace("part_of_s3", str(part_of("s3"))) for sql in spoils])
+    run(world, *[spoil.replace("part_of_s3", str(part_of("s3"))) for spoil in spoils])
 
     found = red(audit(world, estate=ESTATE, now=datetime.now(UTC)))
 
@@ -441,7 +466,7 @@ def test_every_check_is_spoilt_by_some_test() -> None:
 def test_every_query_of_the_file_is_a_check_of_a_statement() -> None:
     checks = {check for statement in STATEMENTS for check in statement.checks}
 
-    assert {query.name for query in q} - {"skus_after"} == checks - {"misplaced_skus", "folding"}
+    assert {query.name for query in q} - {"one_snapshot", "more_memory", "skus_after"} == checks - {"misplaced_skus", "folding"}
     assert all(query.meaning for query in [*q, *fold_queries])
 
 
@@ -525,13 +550,15 @@ def test_the_audit_is_green_while_orders_are_written(world: Database) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        audits = [red(audit(world, estate=ESTATE, now=datetime.now(UTC))) for _ in range(6)]
+        audits: list[dict[str, Finding]] = []
+        while len(audits) < 4 or (len(written) < 4 and len(audits) < AUDITS_MAX and not failed):
+            audits.append(red(audit(world, estate=ESTATE, now=datetime.now(UTC))))
     finally:
         stop.set()
         writer.join()
 
     assert failed == []
-    assert audits == [{}] * 6
+    assert [found for found in audits if found] == []
     assert len(written) > 2
     assert red(audit(world, estate=ESTATE, now=datetime.now(UTC))) == {}
 
@@ -655,6 +682,6 @@ def run(db: Database, *statements: str) -> None:
             assert connection.execute(statement).rowcount != 0, statement
 
 
-def column(db: Database, sql: str) -> set[Any]:
+def column(db: Database, query: str) -> set[Any]:
     """The first column of an answer."""
-    return {row[0] for row in db.transaction(lambda tx: tx.query(sql))}
+    return {row[0] for row in db.transaction(lambda tx: tx.query(query))}

@@ -283,7 +283,7 @@ def test_an_unanswered_release_is_raised_once_and_an_answered_one_never(db: Data
     db.transaction(lambda tx: tx.execute("update outbox set answered_at = %(n)s where order_id = 'w:2'", n=NOW))
 
     def raised(now: datetime) -> int:
-        return sum(db.transaction(lambda tx: outbox.overdue_many(tx, part, now, DUTY)) for part in ALL_PARTS)
+        return db.transaction(lambda tx: sum(outbox.overdue_many(tx, part, now, DUTY) for part in ALL_PARTS))
 
     assert [raised(after(100)), raised(after(101)), raised(after(500))] == [0, 1, 0]
     rows = db.transaction(

@@ -106,6 +106,11 @@ def test_a_key_is_needed_and_may_come_in_either_header(base_url: str, headers: d
         ("POST", "/v1/actions/order.creat", 404, "not_found"),
         ("GET", "/v1/positions?skuu=1", 400, "bad_request"),
         ("GET", "/v1/positions?limit=0", 400, "bad_request"),
+        ("GET", "/v1/positions?sku=%00", 400, "bad_request"),
+        ("GET", "/v1/orders/%00", 404, "not_found"),
+        ("GET", "/v1/orders/%FF%FE", 404, "not_found"),
+        ("GET", "/v1/orders/%ED%A0%80/story", 404, "not_found"),
+        ("GET", "/v1/orders/../../healthz%3f", 404, "not_found"),
         ("GET", "/v1/exceptions?open=perhaps", 400, "bad_request"),
         ("POST", "/v1/orders", 415, "unsupported_media_type"),
         ("POST", "/v1/exceptions/close", 415, "unsupported_media_type"),
@@ -163,6 +168,13 @@ def test_a_command_ahead_of_its_order_is_parked(webshop: Client) -> None:
 
     assert answer.status_code == 202
     assert (answer.json()["outcome"], answer.json()["waits_for"]) == ("parked", "webshop:777")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "caf\u00e9\u0085"])
+def test_an_idempotency_key_that_is_no_key_is_refused(webshop: Client, key: str) -> None:
+    answer = webshop.post("/v1/orders", json=order(), headers={"Idempotency-Key": key.encode("latin-1")})  # type: ignore[dict-item]
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, "bad_request")
 
 
 def test_an_idempotency_key_is_the_ref_and_never_stands_for_two_payloads(webshop: Client, wms: Client) -> None:

@@ -1,7 +1,7 @@
 """How fast, against what the same PostgreSQL can do at all: docs/benchmarks.md.
 
-    report = interlock.bench.run(orders=24_000)
-    print_report(report, Console())
+report = interlock.bench.run(orders=24_000)
+print_report(report, Console())
 """
 
 from interlock.bench.measure import CONNECTIONS_DEFAULT, ORDERS_DEFAULT, SECONDS_DEFAULT, WORKERS_DEFAULT, run

@@ -6,7 +6,6 @@ Translation is part of it: each body is read by the mapping that HTTP uses. What
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import msgspec
 
@@ -66,8 +65,3 @@ def work_engine(spec: EngineSpec, clock: Clock) -> Done:
         clock.stop()
     per_batch = spec.work.batch_orders
     return Done(len(took), len(took) * per_batch, len(warm_up) * per_batch, took)
-
-
-def batches_done(work: Workload, done: list[Any]) -> int:
-    """How many measured batches all workers did together."""
-    return sum(one.batches for one in done)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import msgspec
 import psycopg
@@ -68,7 +68,7 @@ class Column:
 
 
 class _ColumnDumper(Dumper):
-    format: ClassVar[Format] = Format.BINARY
+    format = Format.BINARY
     oid = 0  # the statement says which type it is
 
     def dump(self, obj: Column) -> bytes:

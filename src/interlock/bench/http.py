@@ -161,19 +161,19 @@ def _drive(sockets: Sequence[socket.socket], requests: Sequence[bytes], until: f
             if not events:
                 raise BenchFailed(f"{len(began)} requests were not answered in {ANSWER_S_MAX:.0f} s")
             for key, _ in events:
-                one: Any = key.fileobj
-                answer = partial.pop(one, b"") + one.recv(65_536)
+                answered: Any = key.fileobj
+                answer = partial.pop(answered, b"") + answered.recv(65_536)
                 if not _is_whole(answer):
-                    partial[one] = answer
+                    partial[answered] = answer
                     continue
                 now = time.monotonic()
-                took.append(now - began.pop(one))
+                took.append(now - began.pop(answered))
                 request = next(waiting, None) if now < until else None
                 if request is None:
-                    ready.unregister(one)
+                    ready.unregister(answered)
                     continue
-                began[one] = now
-                one.sendall(request)
+                began[answered] = now
+                answered.sendall(request)
     return took
 
 

@@ -26,6 +26,7 @@ PREPARE_S_MAX: Final = 300.0
 END_S_MAX: Final = 60.0
 
 S = TypeVar("S")
+S_in = TypeVar("S_in", contravariant=True)
 
 context: Final = get_context("spawn")  # a fork would carry the parent's sessions and threads along
 
@@ -77,10 +78,10 @@ class Clock:
         self.cpu_s = Usage.now().cpu_s - self._cpu_s
 
 
-class Work(Protocol[S]):
+class Work(Protocol[S_in]):
     """What a process does; a function of a module, so that a new process finds it."""
 
-    def __call__(self, spec: S, clock: Clock, /) -> Any:
+    def __call__(self, spec: S_in, clock: Clock, /) -> Any:
         """Prepare, `clock.start()`, work, `clock.stop()`, give a result."""
 
 

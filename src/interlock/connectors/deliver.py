@@ -165,13 +165,14 @@ class _Lane:
     def run(self, clock: Clock, stop: threading.Event | None) -> ReceiverReport:
         """Send batch after batch until nothing may go; without a stop event, a pace that is used up ends it as well."""
         counts: Counter[str] = Counter()
-        error = ""
+        error, abandoned = "", True
         while stop is None or not stop.is_set():
             now = clock()
             allowed = self.breaker.allows(now, self.batch_max)
-            batch = self._claim(now, allowed) if allowed else None
+            batch = self._claim(now, allowed, abandoned) if allowed else None
             if batch is None:
                 break
+            abandoned = batch.again  # there may be another; if this was none, the next pass looks for them again
             if not batch.notices:
                 if stop is None or self.pace is None:
                     break
@@ -200,7 +201,7 @@ class _Lane:
     def close(self) -> None:
         """End what is open."""
 
-    def _claim(self, now: datetime, limit: int) -> Batch | None:
+    def _claim(self, now: datetime, limit: int, abandoned: bool) -> Batch | None:
         fresh = new_message_id()
         return self.db.transaction(
             lambda tx: outbox.claim_many(
@@ -213,6 +214,7 @@ class _Lane:
                 batch=fresh,
                 pace=self.pace,
                 choose=self.choose,
+                abandoned=abandoned,
             )
         )
 

@@ -10,7 +10,6 @@ import os
 import re
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID
 
 from interlock.connectors.mapping import Mapper, MappingFailed
 from interlock.domain.commands import AnyCommand
@@ -53,9 +52,7 @@ def receive(
     )
 
 
-_TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
-)
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 
 def trace_id_of(traceparent: str | None) -> str:

@@ -104,27 +104,21 @@ def read_records(table: Table, system: System, folder: FolderIn) -> Iterator[Rec
     Raises TableUnreadable if a column that the estate names, or that this kind of record needs, is not there.
     """
     columns = Columns(table.columns, system, folder)
-    read: dict[RecordKind, Callable[[Iterable[Row], Columns], Iterator[Record | Reject]]] = {
+    read: dict[RecordKind, Callable[[Iterable[Row | Reject], Columns], Iterator[Record | Reject]]] = {
         "sales": _sales,
         "stock_counts": _stock_counts,
         "stock_adjustments": _stock_adjustments,
         "fulfillment": _fulfillment,
     }
-    waiting: list[Reject] = []
+    return read[folder.records](_rows(table), columns)
 
-    def rows() -> Iterator[Row]:
-        for chunk in table:
-            waiting.extend(
-                Reject(bad.line, bad.field, bad.value, bad.expected, bad.reason, bad.cells) for bad in chunk.bad
-            )
-            yield from chunk.rows
 
-    for item in read[folder.records](rows(), columns):
-        if waiting:
-            yield from waiting
-            waiting.clear()
-        yield item
-    yield from waiting
+def _rows(table: Table) -> Iterator[Row | Reject]:
+    """The rows, and what is none: that passes through the readers below, and parts no record."""
+    for chunk in table:
+        for bad in chunk.bad:
+            yield Reject(bad.line, bad.field, bad.value, bad.expected, bad.reason, bad.cells)
+        yield from chunk.rows
 
 
 def rejects(record: Record, problem: Problem, columns: Columns) -> list[Reject]:
@@ -139,16 +133,8 @@ def rejects(record: Record, problem: Problem, columns: Columns) -> list[Reject]:
             line = record.sources[int(place[1])].line
         field, cells = error.field.rpartition(".")[2], by_line[line].cells
         value = columns.cell(field, cells)
-        found[line].append(
-            Reject(
-                line,
-                columns.theirs(field),
-                error.value if value is None else value,
-                error.expected,
-                problem.reason,
-                cells,
-            )
-        )
+        shown = error.value if value is None else value
+        found[line].append(Reject(line, columns.theirs(field), shown, error.expected, problem.reason, cells))
     guilty = next((line for line, reasons in found.items() if reasons), None)
     why = problem.explanation if guilty is None else f"a record that can be read: see row {guilty}"
     for line, reasons in found.items():
@@ -203,12 +189,15 @@ class Columns:
 # Sales: consecutive rows of one order
 
 
-def _sales(rows: Iterable[Row], columns: Columns) -> Iterator[Record | Reject]:
+def _sales(rows: Iterable[Row | Reject], columns: Columns) -> Iterator[Record | Reject]:
     head_of, line_of = columns.getter(_ORDER), columns.getter(_LINE)
     order: Record | None = None
     head: list[str] = []
     line_fields = _LINE[1:]
     for row in rows:
+        if isinstance(row, Reject):
+            yield row
+            continue
         this = head_of(row.cells)
         if order is None or this[0] != head[0] or len(order.rows) >= RECORD_ROWS_MAX:
             if order is not None:
@@ -289,18 +278,24 @@ def _finished_order(order: Record) -> Record:
 # Stock: each row by itself
 
 
-def _stock_counts(rows: Iterable[Row], columns: Columns) -> Iterator[Record | Reject]:
+def _stock_counts(rows: Iterable[Row | Reject], columns: Columns) -> Iterator[Record | Reject]:
     values_of = columns.getter(_COUNT)
     for row in rows:
+        if isinstance(row, Reject):
+            yield row
+            continue
         fields: dict[str, object] = {n: v for n, v in zip(_COUNT, values_of(row.cells), strict=True) if v}
         if "ref" not in fields and "occurred_at" in fields:
             fields["ref"] = fields["occurred_at"]  # a shelf is counted once at a time
         yield Record("stock.count", fields, [row], [])
 
 
-def _stock_adjustments(rows: Iterable[Row], columns: Columns) -> Iterator[Record | Reject]:
+def _stock_adjustments(rows: Iterable[Row | Reject], columns: Columns) -> Iterator[Record | Reject]:
     values_of = columns.getter(_ADJUSTMENT)
     for row in rows:
+        if isinstance(row, Reject):
+            yield row
+            continue
         fields: dict[str, object] = {n: v for n, v in zip(_ADJUSTMENT, values_of(row.cells), strict=True) if v}
         yield Record("stock.adjust", fields, [row], [])
 
@@ -319,12 +314,15 @@ class _Done(NamedTuple):
     occurred_at: str
 
 
-def _fulfillment(rows: Iterable[Row], columns: Columns) -> Iterator[Record | Reject]:
+def _fulfillment(rows: Iterable[Row | Reject], columns: Columns) -> Iterator[Record | Reject]:
     key_of, done_of = columns.getter(_EVENT), columns.getter(_DONE)
     record: Record | None = None
     key: list[str] = []
     parts: list[_Done] = []
     for row in rows:
+        if isinstance(row, Reject):
+            yield row
+            continue
         this = key_of(row.cells)
         if record is not None and (this != key or len(record.rows) >= RECORD_ROWS_MAX):
             yield _finished_message(record, key, parts, columns)
@@ -370,13 +368,12 @@ def _finished_message(record: Record, key: list[str], parts: list[_Done], column
 
 def _say_what_was_done(record: Record, event: str, parts: list[_Done]) -> None:
     fields = record.fields
-    for name, values in (
-        ("occurred_at", [part.occurred_at for part in parts]),
-        ("warehouse_ref", [part.warehouse_ref for part in parts]),
-    ):
-        value = next((value for value in values if value), "")
-        if value and (name != "warehouse_ref" or event == "acknowledged"):
-            fields[name] = value
+    occurred_at = next((part.occurred_at for part in parts if part.occurred_at), "")
+    warehouse_ref = next((part.warehouse_ref for part in parts if part.warehouse_ref), "")
+    if occurred_at:
+        fields["occurred_at"] = occurred_at
+    if warehouse_ref and event == "acknowledged":
+        fields["warehouse_ref"] = warehouse_ref
     if event == "acknowledged":
         return
     if EVENTS[event] == "shipment.reject":

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import ClassVar, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from interlock.domain.estate import Fact, Fulfillment, Place
 from interlock.domain.values import EACH, NodeId, OrderId, Quantity, Sku
@@ -22,7 +23,37 @@ RejectReason = Literal["short_pick", "damaged", "not_found", "refused"]
 Disposition = Literal["restock", "damaged", "scrap"]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Canonical(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Equal values encode to equal bytes, and so have equal hashes.
+
+    The encoder leaves a field out where it *is* its default, which an equal text or decimal that was read from outside is
+    not: such values are replaced by the default itself.
+    """
+
+    def __post_init__(self) -> None:
+        for name, default in _EQUAL_DEFAULTS[type(self)]:
+            value = getattr(self, name)
+            if value is not default and value == default:
+                force_setattr(self, name, default)
+
+
+class _EqualDefaults(dict[type[msgspec.Struct], list[tuple[str, object]]]):
+    """Of each struct, the fields whose default may be equal to a value without being it."""
+
+    def __missing__(self, kind: type[msgspec.Struct]) -> list[tuple[str, object]]:
+        found: list[tuple[str, object]] = [
+            (field.name, field.default)
+            for field in msgspec.structs.fields(kind)
+            if isinstance(field.default, str | Decimal) and field.default != ""
+        ]
+        self[kind] = found
+        return found
+
+
+_EQUAL_DEFAULTS = _EqualDefaults()
+
+
+class Part(Canonical, frozen=True, kw_only=True):
     """A piece of a command."""
 
 
@@ -60,7 +91,7 @@ class Package(Part, frozen=True, kw_only=True):
     lines: tuple[LineUnits, ...] = ()
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="action"):
+class Command(Canonical, frozen=True, kw_only=True, tag_field="action"):
     """What all commands share. `word` is the source's own word for what it asks, `occurred_at` when it says it was."""
 
     action: ClassVar[str]

@@ -73,6 +73,8 @@ def quantity(field: str, value: object, uom: str = EACH, *, zero: bool = False, 
             exact = Decimal(value)
         except InvalidOperation:
             raise InvalidValue(field, value, "a number") from None
+        if exact.is_finite() and exact.adjusted() > QUANTITY_MAX.adjusted():
+            raise InvalidValue(field, value, f"below {QUANTITY_MAX:f}")
         if not exact.is_finite() or int(exact.as_tuple().exponent) < -QUANTITY_SCALE_MAX:
             raise InvalidValue(field, value, f"a finite number of at most {QUANTITY_SCALE_MAX} decimal places")
         number = plain(exact)

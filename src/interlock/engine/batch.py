@@ -7,6 +7,7 @@ the guilty message stands alone; that one is quarantined, its neighbours go on.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache, partial
@@ -29,6 +30,7 @@ from interlock.storage import world as worlds
 from interlock.storage.database import Database, Transaction
 from interlock.storage.save import Before, save_decisions
 from interlock.storage.stock import StockMissed
+from interlock.storage.together import Together
 
 BATCH_COMMANDS_MAX = 400
 STOCK_ATTEMPTS_MAX = 6
@@ -82,16 +84,21 @@ class Batcher:
         """Process what `read` finds waiting in the part, at most `limit`; gives how many, 0 if somebody else has the part."""
         found: list[Arrival] = []
 
-        def attempt(tx: Transaction, strict: bool, blamed: Exception | None = None) -> int:
+        def attempt(tx: Transaction, strict: bool, blamed: tuple[Arrival, Exception] | None = None) -> int:
             found.clear()
             if not messages.claim_part(tx, part):
                 return 0
-            found.extend(read(tx, part, limit))
+            found.extend(read(tx, part, limit if blamed is None else 1))
             if not found:
                 return 0
             if _must_lock(found) and not strict:
                 strict = True
-            arrivals = [_guilty(arrival, blamed) for arrival in found] if blamed else found
+            arrivals = found
+            if blamed is not None:
+                # The part was free for a moment: another worker may have put the guilty one away already.
+                if (found[0].system, found[0].command) != (blamed[0].system, blamed[0].command):
+                    return 0
+                arrivals = [_guilty(found[0], blamed[1])]
             with tx.pipeline():
                 self.run_in(tx, part, arrivals, kept=kept, strict=strict)
             return len(found)
@@ -103,7 +110,9 @@ class Batcher:
         except Exception as error:
             if len(found) > 1:
                 return self.work(part, len(found) // 2, read, kept=kept)
-            return self.db.transaction(partial(attempt, strict=False, blamed=error))
+            if not found:
+                raise
+            return self.db.transaction(partial(attempt, strict=False, blamed=(found[0], error)))
 
     def _optimistic(self, attempt: Callable[[Transaction, bool], T], *, strict: bool) -> T:
         """Run without locks on stock first, and on locked rows if somebody else took what was seen."""
@@ -112,7 +121,6 @@ class Batcher:
             try:
                 return self.db.transaction(lambda tx, locked=locked: attempt(tx, locked))  # type: ignore[misc]
             except StockMissed as missed:
-                # Even under locks: the first row of a node's day is not there to be locked.
                 log.debug("stock_missed", misses=misses + 1, what=str(missed))
         raise TransactionConflict(f"stock or capacity was taken by others {STOCK_ATTEMPTS_MAX} times: try again later")
 
@@ -147,9 +155,8 @@ class _Run:
         readable = [(place, a, a.command) for place, a in enumerate(self.arrivals) if a.command and not a.problem]
         keys = [ledger_key(command) for _, _, command in readable]
         created = [c.order_id for _, _, c in readable if isinstance(c, CreateOrder)]
-        asked = ledger.ask_many(self.tx, self.part, keys) if keys else None
-        parked = messages.parked_many(self.tx, self.part, created) if created else []
-        known = ledger.known(asked) if asked else {}
+        known, awaited = ledger.known(ledger.ask_many(self.tx, self.part, keys, created)) if keys else ({}, set())
+        parked = messages.parked_many(self.tx, self.part, sorted(awaited)) if awaited else []
         hashes = {place: commands.payload_hash(command) for place, _, command in readable}
 
         fresh: list[int] = []
@@ -205,8 +212,9 @@ class _Run:
         for order_id in sourced & orders.keys():
             skus.update([line.sku for line in orders[order_id].lines.values()])
         estate = self.batcher.estate
-        asked = worlds.ask_positions(self.tx, skus, locked=self.strict) if skus else None
+        # Days before positions, as they are saved: whoever locks them in another order meets a deadlock.
         load = worlds.load_node_days(self.tx, self.batcher.days(self.now), locked=self.strict) if skus else {}
+        asked = worlds.ask_positions(self.tx, skus, locked=self.strict) if skus else None
         positions = worlds.positions(asked, estate) if asked else {}
         before = {order_id: Before.of(order) for order_id, order in orders.items()}
         return World(estate, self.batcher.sourcing, self.now, orders, positions, load), before
@@ -310,16 +318,19 @@ class _Run:
         tx, part, now = self.tx, self.part, self.now
         results = [self.results[place] for place in range(len(self.arrivals))]
         write = messages.settle_many if self.kept else messages.keep_many
-        write(tx, part, self.arrivals, results, now)
+        writes = Together(tx)
+        write(writes, part, self.arrivals, results, now)
         if self.woken_outcomes:
             by_id = {arrival.message_id: arrival for arrival in parked}
-            messages.settle_many(tx, part, [by_id[o.message_id] for o in self.woken_outcomes], self.woken_outcomes, now)
+            awaited = [by_id[outcome.message_id] for outcome in self.woken_outcomes]
+            messages.settle_many(writes, part, awaited, self.woken_outcomes, now)
         if self.entries:
-            ledger.record_many(tx, part, list(self.entries.values()), now)
-        if self.again:
-            ledger.touch_many(tx, part, {key: (n[0], n[1]) for key, n in self.again.items()}, now)
+            ledger.record_many(writes, part, list(self.entries.values()), now)
         days = self.batcher.days(now) if any(d.given for _, d in self.decided) else {}
-        save_decisions(tx, part, world, before, self.decided, woken, days, strict=self.strict)
+        save_decisions(tx, writes, part, world, before, self.decided, woken, days, strict=self.strict)
+        if self.again:
+            # After the new keys: one of them may have come again in the same batch.
+            ledger.touch_many(tx, part, {key: (n[0], n[1]) for key, n in self.again.items()}, now)
 
 
 def ledger_key(command: AnyCommand) -> ledger.Key:
@@ -334,7 +345,9 @@ def _must_lock(arrivals: Sequence[Arrival]) -> bool:
 
 def _guilty(arrival: Arrival, error: Exception) -> Arrival:
     """The one message that our own code cannot process, marked so that it is put away where a person finds it."""
-    log.error("message_quarantined", message_id=str(arrival.message_id), system=arrival.system, exc_info=error)
+    # The plain trace of this error alone: a rendering with local variables would log whole customers' orders.
+    trace = "".join(traceback.format_exception(error, chain=False))
+    log.error("message_quarantined", message_id=str(arrival.message_id), system=arrival.system, trace=trace)
     explanation = f"{type(error).__name__}: {error}"[:500]
     return msgspec.structs.replace(arrival, problem=Problem(reason="internal_error", explanation=explanation))
 

@@ -147,7 +147,8 @@ def audit(
     tell = progress or _say_nothing
 
     def prove(tx: Transaction) -> list[Finding]:
-        tx.execute("set transaction isolation level repeatable read, read only")
+        tx.execute(q.one_snapshot)
+        tx.execute(q.more_memory)
         params = _params(estate, now, authority_since)
         findings = []
         for statement in STATEMENTS:

@@ -5,6 +5,15 @@
 -- Parameters: now, and what the estate says (arrays; only asked where an estate is given).
 
 
+-- one_snapshot --
+-- The first statement of the transaction: all that follows reads one snapshot, and cannot write.
+set transaction isolation level repeatable read, read only;
+
+-- more_memory --
+-- For this transaction only: sums over whole tables go to the server's disk later.
+set local work_mem = '64MB';
+
+
 -- 1. stock balances --------------------------------------------------------------------------------------------------------
 
 -- position_sums --

@@ -267,8 +267,11 @@ def _session_dsn(dsn: str, application_name: str) -> str:
         raise DatabaseUnavailable(
             f"the database URL cannot be read ({_said(error)}): expected postgresql://user:password@host:5432/name"
         ) from None
-    # Keys are walked, not tables: what is read by key is in memory or on a fast disk.
-    own = f"-c timezone=UTC -c random_page_cost=1.1 -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S_MAX}s"
+    # Keys are walked, not tables; and plans are made once, not for each batch's arrays.
+    own = (
+        "-c timezone=UTC -c random_page_cost=1.1 -c plan_cache_mode=force_generic_plan"
+        f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S_MAX}s"
+    )
     options: dict[str, Any] = {
         "application_name": application_name,
         "connect_timeout": 5,

@@ -15,6 +15,7 @@ import msgspec
 from interlock.domain.decision import OutcomeWord
 from interlock.storage.arrays import Bytes, Ints, Jsons, Texts, Uuids
 from interlock.storage.database import Pending, Transaction, queries
+from interlock.storage.together import Sender
 
 q = queries(__file__)
 
@@ -41,26 +42,31 @@ class Entry(msgspec.Struct, frozen=True):
     answer: bytes
 
 
-def ask_many(tx: Transaction, part: int, keys: Sequence[Key]) -> Pending:
-    """Ask for what is known of these keys; read the answer with `known`."""
+def ask_many(tx: Transaction, part: int, keys: Sequence[Key], created: Sequence[str]) -> Pending:
+    """Ask for what is known of these keys, and whether anything waits for the `created`; `known` reads the answer."""
     return tx.send(
         q.read_many,
         part=part,
         subjects=Texts([key[0] for key in keys]),
         actions=Texts([key[1] for key in keys]),
         keys=Texts([key[2] for key in keys]),
+        created=Texts(created),
     )
 
 
-def known(asked: Pending) -> dict[Key, Known]:
-    """What `ask_many` found; a key that is missing is new."""
-    return {
-        (subject, action, key): Known(payload_hash, outcome, answer.encode())
-        for subject, action, key, payload_hash, outcome, answer in asked.rows()
-    }
+def known(asked: Pending) -> tuple[dict[Key, Known], set[str]]:
+    """What `ask_many` found: known keys (a key that is missing is new), and the subjects that something waits for."""
+    found: dict[Key, Known] = {}
+    awaited: set[str] = set()
+    for subject, action, key, payload_hash, outcome, answer in asked.rows():
+        if outcome == "waits":
+            awaited.add(subject)
+        else:
+            found[subject, action, key] = Known(payload_hash, outcome, answer.encode())
+    return found, awaited
 
 
-def record_many(tx: Transaction, part: int, entries: Sequence[Entry], now: datetime) -> None:
+def record_many(tx: Sender, part: int, entries: Sequence[Entry], now: datetime) -> None:
     """Write new keys down, or the final answer of keys that were parked."""
     tx.send(
         q.record_many,

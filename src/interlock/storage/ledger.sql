@@ -7,7 +7,15 @@ select l.subject, l.action, l.business_key, l.payload_hash, l.outcome, l.answer:
     on l.part = %(part)s
    and l.subject = asked.subject
    and l.action = asked.action
-   and l.business_key = asked.business_key;
+   and l.business_key = asked.business_key
+ union all
+-- Of what is created now: whether anything waits for it. Its key is never one that was asked for above.
+select l.subject, l.action, l.business_key, l.payload_hash, 'waits', '{}'
+  from unnest(%(created)s) as created (subject)
+  join ledger as l
+    on l.part = %(part)s
+   and l.subject = created.subject
+ where l.outcome = 'parked';
 
 -- record_many --
 -- Write new keys down with their first answer; a parked one that goes on gets its final answer here.

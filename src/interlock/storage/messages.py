@@ -12,6 +12,7 @@ from interlock.domain.decision import Arrival, Outcome
 from interlock.domain.values import part_of
 from interlock.storage.arrays import Bytes, Jsons, SmallInts, Texts, Times, Uuids
 from interlock.storage.database import Row, Transaction, queries
+from interlock.storage.together import Sender
 
 q = queries(__file__)
 
@@ -44,9 +45,7 @@ def lock_part(tx: Transaction, part: int) -> None:
     tx.send(q.lock_part, part=part)
 
 
-def keep_many(
-    tx: Transaction, part: int, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome], now: datetime
-) -> None:
+def keep_many(tx: Sender, part: int, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome], now: datetime) -> None:
     """Keep arrivals of one part verbatim, with their outcomes; `received` ones wait for a worker."""
     read = [a.command for a in arrivals]
     words = [None if o.outcome == "received" else o.outcome for o in outcomes]
@@ -80,9 +79,7 @@ def keep_many(
     )
 
 
-def settle_many(
-    tx: Transaction, part: int, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome], now: datetime
-) -> None:
+def settle_many(tx: Sender, part: int, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome], now: datetime) -> None:
     """Give kept messages of one part their outcomes."""
     tx.send(
         q.settle_many,

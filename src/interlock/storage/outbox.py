@@ -96,17 +96,29 @@ def claim_many(
     batch: UUID,
     pace: Pace | None = None,
     choose: Callable[[list[Notice]], int] = len,
+    abandoned: bool = True,
 ) -> Batch | None:
-    """Lease the messages that may go to the receiver now: of each order the oldest, if nothing before it is undelivered.
+    """Lease messages that may go to the receiver now: of each order the oldest, if nothing before it is undelivered.
 
-    At most `limit`, at most what the pace grants, and at most the first `choose(notices)` of them. A batch that another
-    sender has abandoned comes first, whole and under its own id. None where nothing may go; a batch without notices where
-    only the pace forbids it.
+    At most `limit`, at most what the pace grants, and at most the first `choose(notices)` of them; there may be more, so
+    claim until it gives None. A batch that another sender has abandoned comes first, whole and under its own id; to look
+    for one takes time where the queue is long, and `abandoned=False` spares it. None where nothing may go; a batch without
+    notices where only the pace forbids it.
     """
-    rows = tx.query(q.lock_abandoned_batch, parts=SmallInts(parts), receiver=receiver, now=now)
+    rows = []
+    if abandoned:
+        rows = tx.query(q.lock_abandoned_batch, parts=SmallInts(parts), receiver=receiver, now=now)
     again = bool(rows)
     if not again:
-        rows = tx.query(q.lock_ready_many, parts=SmallInts(parts), receiver=receiver, now=now, limit=limit)
+        rows = tx.query(
+            q.lock_ready_many,
+            parts=SmallInts(parts),
+            receiver=receiver,
+            now=now,
+            limit=limit,
+            # More than its share of each part, because they are never evenly filled.
+            limit_of_part=min(limit, 4 * limit // len(parts) + 1),
+        )
     notices = [Notice(*row[:7]) for row in rows]
     if not notices:
         return None

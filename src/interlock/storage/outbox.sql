@@ -51,26 +51,51 @@ select o.part, o.order_id, o.seq, o.message, o.assignment_no, o.attempts, o.body
    for update of o;
 
 -- lock_ready_many --
--- The oldest message of each order that may go now, at most so many; what another sender is just taking is left to it.
+-- Of each order the oldest message, if it may go now: at most so many, from among the longest due of each part.
+-- Which of those is left to chance, so that senders at the same time seldom reach for the same ones; what another is just
+-- taking is left to it. Only some of each part are looked at, so that a long queue costs no more than a short one.
 -- reads all parts: a file for a receiver is made of all orders that it must be told about
+with candidates as (
+    select ready.*
+      from unnest(%(parts)s) as wanted (part)
+     cross join lateral (
+               select o.part, o.order_id, o.seq, o.message, o.assignment_no
+                 from outbox o
+                where o.part = wanted.part
+                  and o.receiver = %(receiver)s
+                  and o.state = 'waiting'
+                  and o.due_at <= %(now)s
+                  and o.batch is null
+                  and not exists (
+                          select
+                            from outbox before
+                           where before.part = o.part
+                             and before.order_id = o.order_id
+                             and before.receiver = o.receiver
+                             and before.state <> 'sent'
+                             and (before.seq, before.message, before.assignment_no)
+                                 < (o.seq, o.message, o.assignment_no)
+                      )
+                order by o.due_at
+                limit %(limit_of_part)s
+           ) ready
+     order by random()
+     limit %(limit)s
+)
 select o.part, o.order_id, o.seq, o.message, o.assignment_no, o.attempts, o.body::text, o.batch
-  from outbox o
- where o.part = any(%(parts)s)
+  from candidates c
+  join outbox o
+    on o.part = c.part
+   and o.order_id = c.order_id
+   and o.seq = c.seq
    and o.receiver = %(receiver)s
-   and o.state = 'waiting'
+   and o.message = c.message
+   and o.assignment_no = c.assignment_no
+ -- Asked again of the row that is locked: another sender may have had it since it became a candidate.
+ where o.state = 'waiting'
    and o.due_at <= %(now)s
    and o.batch is null
-   and not exists (
-           select
-             from outbox before
-            where before.part = o.part
-              and before.order_id = o.order_id
-              and before.receiver = o.receiver
-              and before.state <> 'sent'
-              and (before.seq, before.message, before.assignment_no) < (o.seq, o.message, o.assignment_no)
-       )
- order by o.due_at, o.part, o.order_id, o.seq, o.message, o.assignment_no
- limit %(limit)s
+ order by o.due_at, o.part, o.order_id
    for update of o skip locked;
 
 -- lease_many --

@@ -16,6 +16,7 @@ from interlock.domain.values import NodeId, OrderId
 from interlock.storage import stock
 from interlock.storage.arrays import Ints, Jsons, Numerics, Texts, Times, Uuids
 from interlock.storage.database import Transaction, queries
+from interlock.storage.together import Sender, Together
 from interlock.storage.world import LINE_COUNTS, RESERVATION_COUNTS
 
 q = queries(__file__)
@@ -48,6 +49,7 @@ class Before(msgspec.Struct, frozen=True):
 
 def save_decisions(
     tx: Transaction,
+    writes: Together,
     part: int,
     world: World,
     before: Mapping[OrderId, Before],
@@ -57,7 +59,7 @@ def save_decisions(
     *,
     strict: bool,
 ) -> None:
-    """Write the effects of a batch of one part. To be called inside of `tx.pipeline()`.
+    """Write the effects of a batch of one part, with the `writes` that go along. To be called inside of `tx.pipeline()`.
 
     `woken`: orders whose timer changed though no event did. `days`: each node's day. With `strict` the world was read
     under locks. Raises StockMissed where stock or capacity went to somebody else meanwhile.
@@ -66,14 +68,16 @@ def save_decisions(
     dirty.update(woken)
     orders = [world.orders[order_id] for order_id in dirty]
     if orders:
-        _save_orders(tx, part, orders, before)
-    _save_events(tx, part, decided, world.now)
-    _save_outbox(tx, part, decided, world)
-    _save_exceptions(tx, part, decided, world)
+        _save_orders(writes, part, orders, before)
+    _save_events(writes, part, decided, world.now)
+    _save_notices(writes, part, decided, world)
+    _save_exceptions(writes, part, decided, world)
+    writes.flush()
+    _save_answers(tx, part, decided, world.now)
     stock.move_many(tx, [d for _, d in decided], world, days, strict=strict)
 
 
-def _save_orders(tx: Transaction, part: int, orders: Sequence[Order], before: Mapping[OrderId, Before]) -> None:
+def _save_orders(tx: Sender, part: int, orders: Sequence[Order], before: Mapping[OrderId, Before]) -> None:
     lines: list[tuple[OrderId, Line]] = []
     assignments: list[tuple[Order, Assignment]] = []
     reservations: list[tuple[OrderId, Reservation]] = []
@@ -141,7 +145,7 @@ def _save_orders(tx: Transaction, part: int, orders: Sequence[Order], before: Ma
         _write_returns(tx, part, returns)
 
 
-def _write_orders(tx: Transaction, part: int, orders: Sequence[Order]) -> None:
+def _write_orders(tx: Sender, part: int, orders: Sequence[Order]) -> None:
     tx.send(
         q.orders,
         part=part,
@@ -169,7 +173,7 @@ def _write_orders(tx: Transaction, part: int, orders: Sequence[Order]) -> None:
     )
 
 
-def _write_lines(tx: Transaction, part: int, lines: Sequence[tuple[OrderId, Line]]) -> None:
+def _write_lines(tx: Sender, part: int, lines: Sequence[tuple[OrderId, Line]]) -> None:
     tx.send(
         q.lines,
         part=part,
@@ -184,7 +188,7 @@ def _write_lines(tx: Transaction, part: int, lines: Sequence[tuple[OrderId, Line
     )
 
 
-def _write_shipments(tx: Transaction, part: int, shipments: Sequence[tuple[OrderId, Shipment]]) -> None:
+def _write_shipments(tx: Sender, part: int, shipments: Sequence[tuple[OrderId, Shipment]]) -> None:
     tx.send(
         q.shipments,
         part=part,
@@ -217,7 +221,7 @@ def _write_shipments(tx: Transaction, part: int, shipments: Sequence[tuple[Order
         )
 
 
-def _write_returns(tx: Transaction, part: int, returns: Sequence[tuple[OrderId, Return]]) -> None:
+def _write_returns(tx: Sender, part: int, returns: Sequence[tuple[OrderId, Return]]) -> None:
     rows = [
         (order_id, mine.ref, line_no, mine.due.get(line_no, 0), mine.received.get(line_no, 0))
         for order_id, mine in returns
@@ -234,7 +238,7 @@ def _write_returns(tx: Transaction, part: int, returns: Sequence[tuple[OrderId, 
     )
 
 
-def _save_events(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, Decision]], now: datetime) -> None:
+def _save_events(tx: Sender, part: int, decided: Sequence[tuple[Arrival, Decision]], now: datetime) -> None:
     rows = [
         (decision.order_id, seq, event, arrival)
         for arrival, decision in decided
@@ -257,7 +261,7 @@ def _save_events(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, De
     )
 
 
-def _save_outbox(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, Decision]], world: World) -> None:
+def _save_notices(tx: Sender, part: int, decided: Sequence[tuple[Arrival, Decision]], world: World) -> None:
     now = world.now
     notices = [(d.order_id, notice) for _, d in decided for notice in d.notices]
     if notices:
@@ -278,6 +282,10 @@ def _save_outbox(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, De
                 ]
             ),
         )
+
+
+def _save_answers(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, Decision]], now: datetime) -> None:
+    """After the notices: one of them may be answered in the same batch."""
     answered = sorted({(d.order_id or OrderId(""), number) for _, d in decided for number in d.answered})
     if answered:
         tx.send(
@@ -289,7 +297,7 @@ def _save_outbox(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, De
         )
 
 
-def _save_exceptions(tx: Transaction, part: int, decided: Sequence[tuple[Arrival, Decision]], world: World) -> None:
+def _save_exceptions(tx: Sender, part: int, decided: Sequence[tuple[Arrival, Decision]], world: World) -> None:
     found: dict[tuple[str, str], tuple[Any, ...]] = {}
     for arrival, decision in decided:
         for trouble in decision.troubles:

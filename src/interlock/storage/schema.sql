@@ -123,6 +123,7 @@ create table orders (
     primary key (part, order_id)
 ) with (fillfactor = 85);
 
+create index orders_by_number on orders (part, number);
 create index orders_waking on orders (part, wake_at) where wake_at is not null;
 
 -- A line's units are in seven places, and add up to what was ordered.
@@ -279,6 +280,7 @@ create table outbox (
 ) with (fillfactor = 70);
 
 create index outbox_waiting on outbox (part, receiver, due_at) where state = 'waiting';
+create index outbox_abandoned on outbox (part, receiver, due_at) where state = 'waiting' and batch is not null;
 create index outbox_unanswered on outbox (part, answer_due_at) where answered_at is null and answer_due_at is not null;
 
 -- The pace of each receiver (GCRA): when the next message may go at the earliest.

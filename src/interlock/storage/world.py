@@ -88,12 +88,14 @@ def load_node_days(tx: Transaction, days: Mapping[NodeId, date], *, locked: bool
     if not days:
         return {}
     asked = sorted((part_of(node), node, day) for node, day in days.items())
-    rows = tx.query(
-        q.node_days_many_locked if locked else q.node_days_many,
-        parts=SmallInts([part for part, _, _ in asked]),
-        nodes=Texts([node for _, node, _ in asked]),
-        days=Texts([day.isoformat() for _, _, day in asked]),
-    )
+    columns = {
+        "parts": SmallInts([part for part, _, _ in asked]),
+        "nodes": Texts([node for _, node, _ in asked]),
+        "days": Texts([day.isoformat() for _, _, day in asked]),
+    }
+    if locked:
+        tx.send(q.new_node_days, **columns)
+    rows = tx.query(q.node_days_many_locked if locked else q.node_days_many, **columns)
     return dict(rows)
 
 

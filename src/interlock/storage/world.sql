@@ -99,8 +99,16 @@ select d.node, d.orders
    and d.node = asked.node
    and d.day = asked.day;
 
+-- new_node_days --
+-- Days that have no row yet, so that they can be locked like all others.
+insert into node_days (part, node, day, orders)
+select part, node, day, 0
+  from unnest(%(parts)s, %(nodes)s, %(days)s::date[]) as t (part, node, day)
+ order by part, node, day
+    on conflict (part, node, day) do nothing;
+
 -- node_days_many_locked --
--- The same, locked.
+-- The same, locked in the one order that everybody keeps.
 select d.node, d.orders
   from unnest(%(parts)s, %(nodes)s, %(days)s::date[]) as asked (part, node, day)
   join node_days as d

@@ -284,6 +284,8 @@ def _asked(request: Request, allowed: set[str]) -> dict[str, str]:
     for name in request.query_params:
         if name not in allowed:
             raise _bad(name, request.query_params[name], f"one of {', '.join(sorted(allowed))}")
+        if "\0" in request.query_params[name]:
+            raise _bad(name, request.query_params[name], "text without control characters")
     return {name: value for name, value in request.query_params.items() if value}
 
 

@@ -40,7 +40,7 @@ def _without_ids(result: dict[str, Any]) -> dict[str, Any]:
 async def result_of(folder: Path, name: str, journal: Journal, peer: str, give_up_s: float) -> dict[str, Any] | None:
     """What Interlock wrote about the file; None if nothing came in time."""
     until = time.monotonic() + give_up_s
-    while time.monotonic() < until:
+    while time.monotonic() < until and not journal.is_hopeless:
         for place in ("done", "rejected"):
             path = folder / place / f"{name}.result.json"
             if path.exists():
@@ -54,6 +54,6 @@ async def result_of(folder: Path, name: str, journal: Journal, peer: str, give_u
                     journal.count(peer, "files seen to be duplicates")
                 return result
         await asyncio.sleep(LOOK_AGAIN_S)
-    journal.count(peer, "given_up")
+    journal.give_up(peer)
     journal.surprise(peer, file=name, problem=f"no result in {give_up_s:g} s")
     return None

@@ -76,7 +76,7 @@ class Caller:
             body = b"\n".join(msgspec.json.encode(records[place]) for place in open_lines) + b"\n"
             whole, lines = await self._call_raw("POST", "/v1/bulk", headers, body)
             found = [_object(line) for line in lines.splitlines() if line.strip()] if whole == 200 else []
-            late = time.monotonic() >= until
+            late = time.monotonic() >= until or self.journal.is_hopeless
             if len(found) != len(open_lines):  # the whole call failed: the same is its answer for every line
                 status = 502 if whole == 200 else whole  # a cut answer may be whole the next time
                 found = [{"status": status, "title": f"bulk answered {whole} with {len(found)} lines"}] * len(
@@ -113,12 +113,12 @@ class Caller:
             except HttpFailed:
                 status, text = 0, b""
                 self.journal.count(self.system, "http_no_answer")
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or self.journal.is_hopeless:
                 break
             self.journal.count(self.system, "http_retries")
             await asyncio.sleep(wait_s * (0.5 + share(len(body), path, attempt)))
             wait_s = min(wait_s * 2, WAIT_MAX_S)
-        self.journal.count(self.system, "given_up")
+        self.journal.give_up(self.system)
         return status, text
 
     def _note(self, action: str, body: dict[str, Any], answer: Answer, expected: tuple[int, ...]) -> None:

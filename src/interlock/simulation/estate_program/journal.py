@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 SURPRISES_MAX = 100
+TROUBLES = ("given_up", "surprises")
 
 
 class Journal:
@@ -20,9 +21,11 @@ class Journal:
         self.counters: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.surprises: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
+        self.is_hopeless = False
         self.phase = "starting"
         self._phases: list[tuple[str, float]] = []
         self.changes = 0
+        """Deeds that brought something forward: calls that fail are none."""
         self._began = time.monotonic()
 
     @property
@@ -30,10 +33,15 @@ class Journal:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
+    def give_up(self, peer: str) -> None:
+        """A peer has tried for as long as it may; from now on nobody tries anything twice."""
+        self.count(peer, "given_up")
+        self.is_hopeless = True
+
     def count(self, peer: str, deed: str, times: int = 1) -> None:
         """Count a deed of a peer."""
         self.counters[peer][deed] += times
-        self.changes += 1
+        self.changes += not deed.startswith(("http_", *TROUBLES))
 
     def surprise(self, peer: str, **what: object) -> None:
         """Keep an unexpected answer; the first hundred are told in full."""
