@@ -1,6 +1,6 @@
 """Write the table of `interlock.domain.lifecycle` into docs/lifecycle.md, between its two marks; the prose stays as it is.
 
-    .venv/bin/python scripts/write_lifecycle_page.py
+.venv/bin/python scripts/write_lifecycle_page.py
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ from interlock.domain.commands import (
     IssueRefund,
     LineUnits,
     PackShipment,
-    ReceiveReturn,
     Received,
+    ReceiveReturn,
     RejectShipment,
     ReleaseShipment,
 )

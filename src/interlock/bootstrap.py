@@ -64,7 +64,7 @@ _FROM_ENVIRONMENT: dict[str, Callable[[str], object]] = {
 
 @contextmanager
 def open_database(settings: Settings, *, migrated: bool = True) -> Iterator[Database]:
-    """The database, migrated unless told otherwise; the embedded server is started or adopted where no URL is given, and left in order."""
+    """The database, migrated unless told otherwise; without a URL the embedded server is started or adopted, and left."""
     dsn, server = embedded.resolve(settings.database_url, settings.data_dir, settings.pg_bin)
     try:
         with Database(dsn, pool_max=settings.pool_max) as db:
@@ -107,9 +107,7 @@ class App:
         return found[0]
 
     @contextmanager
-    def services(
-        self, *, workers: int = 1, folders: bool = True, delivery: bool = True
-    ) -> Iterator[threading.Event]:
+    def services(self, *, workers: int = 1, folders: bool = True, delivery: bool = True) -> Iterator[threading.Event]:
         """Run workers, drop folders and delivery in threads of this process until the block ends; yields the stop signal."""
         stop = threading.Event()
         chores = (self._overdue,)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +26,10 @@ from rich.table import Table
 from interlock.bootstrap import Settings, open_app, open_database
 from interlock.contracts.estate_file import check_estate, load_estate, starter
 from interlock.contracts.estate_map import as_mermaid, as_svg, estate_rows
-from interlock.domain.errors import EstateInvalid, InterlockError
+from interlock.domain.errors import EstateInvalid, InterlockError, InvalidValue
+from interlock.domain.values import OrderId, SystemId
 from interlock.operations.audit import audit as run_audit
-from interlock.storage import database, views
+from interlock.storage import database, outbox, views
 from interlock.storage.status import status as read_status
 from interlock.web.api import create_app
 from interlock.web.server import WebServer
@@ -36,9 +38,12 @@ app = typer.Typer(
     help="The order orchestration control plane.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-estate_app = typer.Typer(help="The catalog of systems, nodes and channels.", no_args_is_help=True)
+estate_app = typer.Typer(
+    help="The catalog of systems, nodes and channels.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(estate_app, name="estate")
 
 out = Console(soft_wrap=True)
@@ -48,6 +53,8 @@ EstateOption = Annotated[Path | None, typer.Option("--estate", help="The estate 
 UrlOption = Annotated[str | None, typer.Option("--database-url", help="An external PostgreSQL instead of our own.")]
 DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where our own PostgreSQL lives. [default: var]")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_json = msgspec.json.Encoder(decimal_format="string")
 
 EXIT_BAD = 1
 EXIT_USAGE = 2
@@ -85,6 +92,7 @@ def serve(
 ) -> None:
     """Serve the API, work, poll the drop folders and deliver, until told to stop. Any number of these may run."""
     with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
+        _check_free(host, port)
         web = create_app(interlock.db, interlock.estate, interlock.door, batch_threads=batch_threads)
         server = WebServer(web, host, port)
         with interlock.services(workers=workers, folders=folders, delivery=delivery):
@@ -114,7 +122,9 @@ def work(
 @app.command()
 def demo(
     everything: Annotated[bool, typer.Option("--all", help="The whole year instead of a fortnight.")] = False,
-    directory: Annotated[Path, typer.Option("--dir", help="Where the demo's files and database live.")] = Path("var/demo"),
+    directory: Annotated[Path, typer.Option("--dir", help="Where the demo's files and database live.")] = Path(
+        "var/demo"
+    ),
     keep: Annotated[bool, typer.Option(help="Keep what an earlier demo left and go on with it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -132,22 +142,24 @@ def demo(
 
 @app.command()
 def bench(
-    orders: Annotated[int | None, typer.Option(help="Orders of each measure.")] = None,
+    orders: Annotated[int, typer.Option(help="Orders of the engine's measure; the others are scaled to it.")] = 24_000,
     workers: Annotated[int, typer.Option(help="Engine processes.")] = 2,
     database_url: UrlOption = None,
     data_dir: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure orders per second against the bare floor of the same PostgreSQL."""
-    from interlock.bench import run as run_bench  # starts processes; nobody else needs it
+    from interlock.bench import print_report  # starts processes; nobody else needs it
+    from interlock.bench import run as run_bench
 
+    settings = Settings.of(database_url=database_url)
     report = run_bench(
-        data_dir=data_dir, database_url=database_url, orders=orders, workers=workers, progress=_say
+        data_dir=data_dir, database_url=settings.database_url, orders=orders, workers=workers, json=as_json
     )
     if as_json:
-        _print_json(report.as_json())
+        sys.stdout.write(report.as_json().decode() + "\n")
     else:
-        report.show(out)
+        print_report(report, out)
 
 
 @app.command()
@@ -212,6 +224,34 @@ def ingest(
         raise typer.Exit(EXIT_BAD)
 
 
+@app.command()
+def redeliver(
+    receiver: Annotated[str, typer.Argument(help="The system whose dead letters go out again.")],
+    orders: Annotated[list[str] | None, typer.Argument(help="Only those of these orders, by id.")] = None,
+    estate: EstateOption = None,
+    database_url: UrlOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send dead letters again, once their cause is mended."""
+    with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
+        if receiver not in interlock.estate.systems:
+            raise InvalidValue("receiver", receiver, f"one of {', '.join(interlock.estate.systems)}")
+        count = interlock.db.transaction(
+            lambda tx: outbox.redeliver_many(
+                tx,
+                outbox.ALL_PARTS,
+                SystemId(receiver),
+                now=datetime.now(UTC),
+                order_ids=[OrderId(order) for order in orders] if orders else None,
+            )
+        )
+    if as_json:
+        _print_json({"receiver": receiver, "waiting_again": count})
+    else:
+        out.print(f"{count} dead letters of {receiver} wait for delivery again", highlight=False)
+
+
 # Looking
 
 
@@ -239,9 +279,9 @@ def trace(
             [
                 str(row["at"])[:23].replace("T", " "),
                 _lag(row.get("lag_s")),
-                row.get("order_id", ""),
+                row.get("subject", ""),
                 row.get("source", ""),
-                row.get("what", ""),
+                row.get("words", ""),
                 " ".join(f"{name}={value}" for name, value in (row.get("ids") or {}).items()),
             ]
             for row in rows
@@ -251,7 +291,10 @@ def trace(
 
 @app.command()
 def status(
-    estate: EstateOption = None, database_url: UrlOption = None, data_dir: DataOption = None, as_json: JsonOption = False
+    estate: EstateOption = None,
+    database_url: UrlOption = None,
+    data_dir: DataOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what is in hand: orders by state, messages by outcome, receivers, open exceptions."""
     with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
@@ -274,7 +317,11 @@ def audit(
     """Prove that what must always be true is true; exits with 1 and the offending rows if it is not."""
     with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
         findings = run_audit(
-            interlock.db, estate=interlock.estate, now=datetime.now(UTC), rows_max=rows, progress=None if as_json else _say
+            interlock.db,
+            estate=interlock.estate,
+            now=datetime.now(UTC),
+            rows_max=rows,
+            progress=None if as_json else _say,
         )
     if as_json:
         _print_json(findings)
@@ -349,6 +396,18 @@ def estate_show(
         _print_rows(title, rows)
 
 
+# Helping
+
+
+def _check_free(host: str, port: int) -> None:
+    """The server would share a port with another one, and each would get some of the requests: not here."""
+    try:
+        with socket.create_server((host, port), reuse_port=False):
+            pass
+    except OSError as error:
+        raise InvalidValue("port", port, f"a port of {host} that is free ({error.strerror or error})") from error
+
+
 # Printing
 
 
@@ -357,7 +416,7 @@ def _say(text: str) -> None:
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.encode(value, decimal_format="string").decode() + "\n")
+    sys.stdout.write(_json.encode(value).decode() + "\n")
 
 
 def _print_rows(title: str, rows: Sequence[Mapping[str, object]]) -> None:

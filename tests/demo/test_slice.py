@@ -88,6 +88,7 @@ def test_the_fortnight_is_the_stated_one(real: Path) -> None:
     assert plan["baskets"]["in"] == 6_401
     assert plan["orders"]["total"] == 6_407
     assert plan["oddities"]["baskets_with_one_sku_twice"] == 0
+    assert plan["stock"] == {"positions": 33_742, "bad_rows": 4, "rows": 33_746}
 
 
 @pytest.mark.parametrize("which", ["made_up", "real"])

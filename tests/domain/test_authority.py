@@ -57,9 +57,7 @@ def test_a_system_that_only_observes_a_fact_cannot_change_it(command: AnyCommand
     decision = stage.send(command, by)
 
     assert (decision.outcome, decision.reason) == ("refused", "no_authority")
-    assert decision.explanation == (
-        f"systems.{by}.authority.{command.fact} is observe: {by} may not {command.action}"
-    )
+    assert decision.explanation == (f"systems.{by}.authority.{command.fact} is observe: {by} may not {command.action}")
     assert troubles(decision) == [("no_authority", command.action)]
 
 
@@ -71,9 +69,7 @@ def test_only_the_node_s_own_system_speaks_for_its_assignment(command: AnyComman
     decision = stage.send(command, by=WEST_WMS)
 
     assert (decision.outcome, decision.reason) == ("refused", "wrong_source")
-    assert decision.explanation == (
-        "shop:1/1 is at node east, for which wms-east speaks, not wms-west"
-    )
+    assert decision.explanation == ("shop:1/1 is at node east, for which wms-east speaks, not wms-west")
     stage.does(command, by=EAST_WMS)
 
 

@@ -49,7 +49,7 @@ def test_every_action_is_decided_somewhere_and_has_a_row_for_every_standing() ->
 
 
 def test_every_state_of_an_order_is_a_standing() -> None:
-    assert ORDER_STANDINGS == ("unknown", *State)
+    assert ("unknown", *State) == ORDER_STANDINGS
 
 
 def test_only_an_order_s_creation_does_not_wait_for_the_order() -> None:

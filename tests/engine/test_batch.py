@@ -101,9 +101,9 @@ def test_the_same_request_later_gets_the_first_answer_byte_for_byte(door: Door) 
 
     assert (again.outcome, again.first) == ("duplicate", "processed")
     assert bytes(again.answer) == bytes(first.answer)
-    assert rows(door.db, "select attempts, conflicts from ledger where subject = 'web:1' and action = 'order.create'") == [
-        (2, 0)
-    ]
+    assert rows(
+        door.db, "select attempts, conflicts from ledger where subject = 'web:1' and action = 'order.create'"
+    ) == [(2, 0)]
     assert exceptions(door.db) == []
 
 
@@ -208,7 +208,9 @@ def test_every_order_of_arrival_ends_with_the_same_units(door: Door) -> None:
             )
         door.process(batch)
 
-    ends = {(o.lines[1].shipped, o.state, bool(o.assignments[1].acknowledged_at)) for o in stored_orders(door.db).values()}
+    ends = {
+        (o.lines[1].shipped, o.state, bool(o.assignments[1].acknowledged_at)) for o in stored_orders(door.db).values()
+    }
     assert ends == {(2, "shipped", True)}
     assert sold(door.db, "s1") == (100 - 2 * len(stories), 0)
     assert rows(door.db, "select count(*) from outbox where answered_at is null") == [(0,)]
@@ -268,9 +270,7 @@ def one_part(count: int) -> list[int]:
     return list(itertools.islice(numbers, count))
 
 
-def test_one_poisonous_message_among_400_is_put_away_alone(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_poisonous_message_among_400_is_put_away_alone(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = one_part(400)
     door.process([arrival(stock("s1", "n2", 1000), "wms")])
     bad = numbers[277]
@@ -294,7 +294,10 @@ def test_a_mistake_leaves_nothing_of_the_batch_s_first_attempt(door: Door, monke
     first, bad = one_part(2)
     poison(monkeypatch, f"web:{bad}")
 
-    assert words(door.process([arrival(order(first, [("s1", 3)])), arrival(order(bad))])) == ["processed", "quarantined"]
+    assert words(door.process([arrival(order(first, [("s1", 3)])), arrival(order(bad))])) == [
+        "processed",
+        "quarantined",
+    ]
 
     assert sold(door.db, "s1") == (100, 3)
     assert rows(door.db, "select count(*) from movements where kind = 'reserve'") == [(1,)]

@@ -22,6 +22,7 @@ from interlock.domain.estate import SourcingPolicy
 from interlock.domain.values import NodeId, OrderId, Sku, part_of
 from interlock.engine.door import Door
 from interlock.engine.worker import Worker
+from interlock.storage import messages
 from interlock.storage.database import Database
 from tests.builders import arrival, make_estate, order, stock
 from tests.engine.test_batch import confirm, one_part, poison, run_together
@@ -79,7 +80,8 @@ def test_accepted_messages_are_processed_in_their_order_of_arrival(door: Door, w
     work_through(worker)
 
     assert rows(
-        door.db, "select action, outcome from messages where subject = 'web:1' and system <> 'interlock' order by message_id"
+        door.db,
+        "select action, outcome from messages where subject = 'web:1' and system <> 'interlock' order by message_id",
     ) == [
         ("order.create", "processed"),
         ("shipment.confirm", "processed"),
@@ -121,15 +123,9 @@ def test_a_message_is_not_blamed_for_another_that_is_gone_meanwhile(
     reads: list[int] = []
 
     def read(tx: Any, part: int, limit: int) -> Any:
-        from interlock.storage import messages
-
         reads.append(limit)
         if len(reads) == 2:  # the part was free: another worker was faster, and another message has come
-            Worker(door.batcher).batcher.db.transaction(
-                lambda other: other.query(
-                    "update messages set outcome = 'quarantined' where outcome is null returning message_id"
-                )
-            )
+            rows(door.db, "update messages set outcome = 'quarantined' where outcome is null returning message_id")
             door.accept([arrival(order(innocent))])
         return messages.waiting_many(tx, part, limit)
 
@@ -250,7 +246,9 @@ def test_a_worker_runs_until_it_is_told_to_stop(door: Door, worker: Worker) -> N
     running = Worker(door.batcher, chores=(chore,), chore_every_s=0.0)
     thread = threading.Thread(target=running.run, args=(stop,))
     thread.start()
-    door.accept([arrival(order(1)), arrival(ConfirmShipment(order_id=OrderId("web:1"), assignment_no=1, ref="s"), "wms")])
+    door.accept(
+        [arrival(order(1)), arrival(ConfirmShipment(order_id=OrderId("web:1"), assignment_no=1, ref="s"), "wms")]
+    )
     while rows(door.db, "select from messages where outcome is null"):
         done.wait(0.05)
     stop.set()

@@ -45,7 +45,8 @@ from interlock.storage.database import Database
 from tests.builders import PLACED_AT, arrival, make_estate, order, stock
 
 ESTATE = make_estate(
-    observers={"pos": ("fulfillment",)}, node_changes={"n2": {"capacity_orders_per_day": 100, "time_zone": "Asia/Tokyo"}}
+    observers={"pos": ("fulfillment",)},
+    node_changes={"n2": {"capacity_orders_per_day": 100, "time_zone": "Asia/Tokyo"}},
 )
 NAMES = [statement.name for statement in STATEMENTS]
 FILE = "f" * 64
@@ -185,8 +186,10 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
     ),
     "a reservation lost a unit": (
         "reservation_sums",
-        ["alter table reservations drop constraint reservations_check", "update reservations set quantity = 9"
-         " where order_id = 'web:1'"],
+        [
+            "alter table reservations drop constraint reservations_check",
+            "update reservations set quantity = 9 where order_id = 'web:1'",
+        ],
         {"units_conserved": {"order_id": "web:1", "quantity": 9}, "history_whole": {"order_id": "web:1"}},
     ),
     "a line says shipped and its reservation packed": (
@@ -208,7 +211,10 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
     "a return is awaited that no return knows": (
         "return_sums",
         ["update lines set return_due = 1 where order_id = 'web:6'"],
-        {"units_conserved": {"order_id": "web:6", "return_due": 1, "returns_due": 0}, "history_whole": {"order_id": "web:6"}},
+        {
+            "units_conserved": {"order_id": "web:6", "return_due": 1, "returns_due": 0},
+            "history_whole": {"order_id": "web:6"},
+        },
     ),
     "a row belongs to no order": (
         "orphans",
@@ -337,7 +343,7 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
     "money went back for nothing": (
         "refunds_for_nothing",
         [
-            "update events set body = '{\"type\": \"refund.issued\", \"ref\": \"rf-1\", \"amount\": \"9.99\"}'"
+            'update events set body = \'{"type": "refund.issued", "ref": "rf-1", "amount": "9.99"}\''
             " where type = 'refund.issued'",
             "update lines set refunded = 0 where order_id = 'web:1'",
         ],
@@ -346,8 +352,8 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
     "more money went back than the units were worth": (
         "refunds_for_nothing",
         [
-            "update events set body = '{\"type\": \"refund.issued\", \"ref\": \"rf-1\", \"amount\": \"15\","
-            " \"units\": [{\"line_no\": 1, \"quantity\": 1}]}' where type = 'refund.issued'",
+            'update events set body = \'{"type": "refund.issued", "ref": "rf-1", "amount": "15",'
+            ' "units": [{"line_no": 1, "quantity": 1}]}\' where type = \'refund.issued\'',
             "update payments set refunded = 15 where order_id = 'web:1'",
         ],
         {"money_agrees": {"order_id": "web:1", "refunded": 15, "worth": Decimal("9.99")}},
@@ -425,8 +431,10 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
     ),
     "somebody decided what it may only observe": (
         "beyond_authority",
-        ["update messages set system = 'pos' where action = 'shipment.acknowledge' and outcome = 'processed'"
-         " and subject = 'web:8'"],
+        [
+            "update messages set system = 'pos' where action = 'shipment.acknowledge' and outcome = 'processed'"
+            " and subject = 'web:8'"
+        ],
         {"within_authority": {"subject": "web:8", "system": "pos", "action": "shipment.acknowledge"}},
     ),
     "somebody spoke for another's node": (
@@ -466,7 +474,10 @@ def test_every_check_is_spoilt_by_some_test() -> None:
 def test_every_query_of_the_file_is_a_check_of_a_statement() -> None:
     checks = {check for statement in STATEMENTS for check in statement.checks}
 
-    assert {query.name for query in q} - {"one_snapshot", "more_memory", "skus_after"} == checks - {"misplaced_skus", "folding"}
+    assert {query.name for query in q} - {"one_snapshot", "more_memory", "skus_after"} == checks - {
+        "misplaced_skus",
+        "folding",
+    }
     assert all(query.meaning for query in [*q, *fold_queries])
 
 
@@ -492,7 +503,11 @@ def test_all_rows_are_counted_and_only_the_first_are_shown(world: Database) -> N
 
 
 def test_without_an_estate_what_needs_one_is_not_judged(world: Database) -> None:
-    run(world, "update node_days set orders = 101", "update messages set system = 'nobody' where action = 'order.create'")
+    run(
+        world,
+        "update node_days set orders = 101",
+        "update messages set system = 'nobody' where action = 'order.create'",
+    )
 
     assert red(audit(world, now=datetime.now(UTC))) == {}
     assert list(red(audit(world, estate=ESTATE, now=datetime.now(UTC)))) == ["no_oversell", "within_authority"]
@@ -540,7 +555,9 @@ def test_the_audit_is_green_while_orders_are_written(world: Database) -> None:
                 batch = [order(n, [("s1", 1), ("s2", 1), ("s8", 2)]) for n in range(number, number + 20)]
                 door.process([arrival(command) for command in batch])
                 door.process([arrival(CancelOrder(order_id=c.order_id, ref="c"), "office") for c in batch[:10]])
-                door.process([arrival(ConfirmShipment(order_id=c.order_id, assignment_no=1, ref="s"), "wms") for c in batch[10:]])
+                door.process(
+                    [arrival(ConfirmShipment(order_id=c.order_id, assignment_no=1, ref="s"), "wms") for c in batch[10:]]
+                )
                 number += 20
                 written.append(number)
             except Exception as error:  # it is raised in the test, below
@@ -566,7 +583,13 @@ def test_the_audit_is_green_while_orders_are_written(world: Database) -> None:
 def live(db: Database, estate: Estate) -> None:
     """Everything that can happen, in an order in which it does."""
     door = Door(db, estate)
-    for sku, node, units in (("s1", "n1", 10), ("s2", "n2", 10), ("s3", "n1", 5), ("s5", "n1", 3), ("s8", "n1", 10_000)):
+    for sku, node, units in (
+        ("s1", "n1", 10),
+        ("s2", "n2", 10),
+        ("s3", "n1", 5),
+        ("s5", "n1", 3),
+        ("s8", "n1", 10_000),
+    ):
         door.process([arrival(stock(sku, node, units), "wms")])
     one = order(1, [("s1", 3)])
     door.process([arrival(one), arrival(order(1, [("s1", 4)]))])  # a conflict
@@ -663,9 +686,7 @@ def drop_file(db: Database, door: Door, now: datetime) -> None:
             for row in (2, 3)
         ]
     )
-    db.transaction(
-        lambda tx: files.finish(tx, system=wms, sha256=FILE, rows=3, rows_rejected=1, records=2, now=now)
-    )
+    db.transaction(lambda tx: files.finish(tx, system=wms, sha256=FILE, rows=3, rows_rejected=1, records=2, now=now))
 
 
 def red(findings: list[Finding]) -> dict[str, Finding]:

@@ -103,7 +103,8 @@ class FakeInterlock:
         self.calls[action] += 1
         if "colour" in body:
             return 400, {"title": "unreadable"}
-        whose = body.get("order_id") or body.get("order") or body.get("assignment") or body.get("sku")
+        stock = f"{body.get('sku')} {body.get('node')}"
+        whose = body.get("order_id") or body.get("order") or body.get("assignment") or stock
         number = str(whose).removeprefix("webshop:").partition("/")[0]
         if action == "order.cancel" and str(body["ref"]).startswith("WRONG"):
             return 403, {"title": "no authority"}

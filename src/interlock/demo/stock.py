@@ -20,7 +20,7 @@ LOCAL_MISSING = 0.15
 """Of the positions for shipping from store: not there, so that the order is split or goes elsewhere."""
 HOT = 0.01
 """Of the shipped SKUs that are asked for at least four times: half of what is asked for, in one place."""
-QUICK_ONLY = 0.04
+QUICK_ONLY = 0.01
 """Of the shipped SKUs: only at the third party's, so that orders split."""
 QUICK_UNITS_MIN = 4
 """SKUs that are asked for so often are at the third party's too."""

@@ -232,9 +232,9 @@ class _Run:
             if isinstance(command, CreateOrder) and decision.outcome == "processed":
                 for waited, early in self.waiting.pop(command.subject, []):
                     self._decide_one(world, waited, early, commands.payload_hash(_command(early)))
-            if arrival.system == authority.INTERLOCK and decision.outcome != "processed":
-                if command.subject in world.orders:
-                    woken.add(self._silence(world, arrival))
+            timer_failed = arrival.system == authority.INTERLOCK and decision.outcome != "processed"
+            if timer_failed and command.subject in world.orders:
+                woken.add(self._silence(world, arrival))
         return woken
 
     def _silence(self, world: World, timer: Arrival) -> OrderId:

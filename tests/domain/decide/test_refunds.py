@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from interlock.domain.commands import IssueRefund, NewLine, ReceiveReturn, Received
+from interlock.domain.commands import IssueRefund, NewLine, Received, ReceiveReturn
 from interlock.domain.decide.refunds import worth_of
 from interlock.domain.events import RefundIssued
 from interlock.domain.model import State

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interlock.domain.commands import AuthorizeReturn, CloseOrder, ReceiveReturn, Received
+from interlock.domain.commands import AuthorizeReturn, CloseOrder, Received, ReceiveReturn
 from interlock.domain.model import State
 from interlock.domain.values import Quantity
 from tests.domain.worlds import (

@@ -144,9 +144,7 @@ def test_a_confirmation_ships_what_is_held_and_answers_the_release() -> None:
         Package(tracking="T2", lines=(LineUnits(1, 1),)),
     )
 
-    decision = stage.does(
-        confirm(occurred_at=PLACED, packages=boxes, carrier="DHL", word="manifested"), by=EAST_WMS
-    )
+    decision = stage.does(confirm(occurred_at=PLACED, packages=boxes, carrier="DHL", word="manifested"), by=EAST_WMS)
 
     assert kinds(decision) == ["assignment.acknowledged", "units.shipped"]
     assert (decision.answered, decision.troubles, decision.notices) == ([1], [], [])
@@ -271,7 +269,8 @@ def test_a_line_that_the_node_does_not_hold_cannot_be_confirmed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "physical", "unsellable"), [("short_pick", 0, 0), ("not_found", 0, 0), ("damaged", 2, 2), ("refused", 2, 0)]
+    ("reason", "physical", "unsellable"),
+    [("short_pick", 0, 0), ("not_found", 0, 0), ("damaged", 2, 2), ("refused", 2, 0)],
 )
 def test_a_rejection_corrects_the_stock_by_its_reason(reason: str, physical: int, unsellable: int) -> None:
     stage = released(2)

@@ -174,7 +174,7 @@ def cancel(draft: Draft, command: CancelOrder) -> None:
         )
 
 
-def close(draft: Draft, command: CloseOrder) -> None:
+def close(draft: Draft, _: CloseOrder) -> None:
     """Nothing is left to do. docs/lifecycle.md#orderclose"""
     order = draft.order
     if not order.settled:

@@ -46,7 +46,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Of lines at the DC."""
     dc_damaged: float = 0.002
     """Of lines at the DC."""
-    dc_partial: float = 0.30
+    dc_partial: float = 0.15
     """Of assignments with several lines at the DC: shipped in two parts, by two files."""
     wrong_calls: int = 3
     """How often each kind of call that must be refused is made."""
