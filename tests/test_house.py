@@ -336,9 +336,7 @@ def anchors(page: Path) -> set[str]:
 def test_the_link_rule_bites_on_missing_files_and_headings(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     (tmp_path / "other.md").write_text("# Ship it: *now*\n")
-    page.write_text(
-        "[a](other.md#ship-it-now) [b](gone.md) [c](other.md#no) [d](https://shop.example/x) `[e](f.md)`\n"
-    )
+    page.write_text("[a](other.md#ship-it-now) [b](gone.md) [c](other.md#no) [d](https://shop.example/x) `[e](f.md)`\n")
 
     assert dead_links(page) == ["dead link: gone.md", "dead link: other.md#no"]
 

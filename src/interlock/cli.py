@@ -122,6 +122,7 @@ def work(
 @app.command()
 def demo(
     everything: Annotated[bool, typer.Option("--all", help="The whole year instead of a fortnight.")] = False,
+    orders: Annotated[int | None, typer.Option(help="So many made-up orders instead of the real baskets.")] = None,
     directory: Annotated[Path, typer.Option("--dir", help="Where the demo's files and database live.")] = Path(
         "var/demo"
     ),
@@ -131,7 +132,7 @@ def demo(
     """Replay real baskets through the whole way, against a simulated legacy estate; then audit everything."""
     from interlock.demo.run import run_demo  # the data reader is heavy, and only the demo wants it
 
-    outcome = run_demo(directory, everything=everything, keep=keep, console=err)
+    outcome = run_demo(directory, everything=everything, orders=orders, keep=keep, console=err)
     if as_json:
         _print_json(outcome.summary)
     else:

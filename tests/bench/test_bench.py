@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 
 import msgspec
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from interlock.bench import BenchFailed, Report, print_report, run
 from interlock.bench.lab import check
+from interlock.bench.processes import Clock, run_together
 from interlock.bench.workload import HOT_SKUS, Workload, estate
 from interlock.connectors.mapping import Mapper
 from interlock.domain.commands import CreateOrder
@@ -121,6 +123,15 @@ def test_the_same_number_is_the_same_order_byte_for_byte() -> None:
 def test_a_measure_that_lost_an_order_is_an_error_and_no_figure(dsn: str) -> None:
     with pytest.raises(BenchFailed, match="1 orders were sent, but the database has"):
         check(dsn, 1)
+
+
+def test_a_process_that_dies_before_the_start_fails_the_measure_at_once() -> None:
+    with pytest.raises(BenchFailed, match="ended without a word"):
+        run_together(die, [3])
+
+
+def die(status: int, _: Clock) -> None:
+    os._exit(status)
 
 
 def test_a_size_that_measures_nothing_is_refused() -> None:

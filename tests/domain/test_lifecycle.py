@@ -69,7 +69,7 @@ def test_every_refusal_has_a_code_and_every_verdict_but_accept_says_why() -> Non
 def test_goods_that_moved_are_never_refused_for_how_far_we_thought_they_were() -> None:
     verdicts = {rule.verdict for standing, rule in ARRIVALS["shipment.confirm"].items() if standing != "no assignment"}
 
-    assert verdicts == {"park", "accept", "stale"}
+    assert verdicts == {"park", "accept"}
 
 
 def test_a_row_that_refuses_raises_with_its_code() -> None:

@@ -337,6 +337,23 @@ def test_the_key_stays_free_within_one_batch_too(db: Database) -> None:
     check_database(db)
 
 
+@pytest.mark.parametrize("batches", [1, 2])
+def test_what_was_parked_for_the_wrong_system_leaves_the_key_for_the_right_one(door: Door, batches: int) -> None:
+    early, created = arrival(confirm(), "pos"), arrival(order(1))
+    for batch in [[early, created]] if batches == 1 else [[early], [created]]:
+        door.process(batch)
+    assert rows(door.db, "select outcome from messages where message_id = %(id)s", id=early.message_id) == [
+        ("refused",)
+    ]
+    assert exceptions(door.db) == [("web:1", "wrong_source/shipment.confirm", 1)]
+
+    (rightful,) = door.process([arrival(confirm(), "wms")])
+
+    assert rightful.outcome == "processed"
+    assert stored_orders(door.db)[OrderId("web:1")].state == "shipped"
+    check_database(door.db)
+
+
 def test_the_same_trouble_again_is_the_same_exception_seen_more_often(door: Door) -> None:
     door.process([arrival(order(1))])
     door.process([arrival(order(1, [("s1", 2)]))])
@@ -399,3 +416,23 @@ def run_together(tasks: list[Callable[[], None]]) -> None:
         thread.join()
     if errors:
         raise errors[0]
+
+
+def test_a_poisonous_message_that_waited_is_put_away_and_its_order_is_taken(
+    door: Door, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door.process([arrival(stock("s1", "n1", 5), "wms")])
+
+    def failing(draft: Draft, command: CancelOrder) -> None:
+        raise RuntimeError("we made a mistake")
+
+    monkeypatch.setitem(DECIDERS, "order.cancel", failing)
+    door.process([arrival(CancelOrder(order_id=OrderId("web:1"), ref="early"))])
+
+    [created] = door.process([arrival(order(1))])
+
+    assert created.outcome == "processed"
+    rows = db.transaction(
+        lambda tx: tx.query("select action, outcome from messages where subject = 'web:1' order by 1")
+    )
+    assert rows == [("order.cancel", "quarantined"), ("order.create", "processed")]

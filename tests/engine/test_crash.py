@@ -62,7 +62,7 @@ def start_selling(dsn: str, first: int) -> subprocess.Popen[str]:
 def test_a_connection_that_is_cut_in_the_middle_of_a_batch_is_replaced_and_the_batch_done_once(db: Database) -> None:
     door = Door(db, make_estate())
     door.process([arrival(stock("s1"), "wms")])
-    plan, cuts = door.batcher.sourcing.plan, []
+    plan, cuts = door.batcher.setting.sourcing.plan, []
 
     class Cutting:
         """Cuts every session of this database but its own when the first plan is made."""
@@ -77,7 +77,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_batch_is_replaced_and_the_b
                 )
             return plan(*given)  # type: ignore[arg-type]
 
-    door.batcher.sourcing = Cutting()  # type: ignore[assignment]
+    door.batcher.setting.sourcing = Cutting()  # type: ignore[assignment]
 
     (outcome,) = door.process([arrival(order(1, [("s1", 2)]))])
 

@@ -197,9 +197,7 @@ def test_sessions_speak_utc_commit_synchronously_and_end_idle_transactions(empty
     shown = empty.transaction(
         lambda tx: tx.query(
             "select current_setting(name) from unnest(%(names)s) as name",
-            names=Texts(
-                ["timezone", "synchronous_commit", "idle_in_transaction_session_timeout", "application_name"]
-            ),
+            names=Texts(["timezone", "synchronous_commit", "idle_in_transaction_session_timeout", "application_name"]),
         )
     )
 
@@ -277,9 +275,7 @@ def module(folder: Path, source: str, sql: str) -> Iterator[Path]:
     yield folder / "counting.py"
 
 
-def test_a_query_has_a_name_a_meaning_and_a_statement_without_comments(
-    tmp_path: Path, empty: Database
-) -> None:
+def test_a_query_has_a_name_a_meaning_and_a_statement_without_comments(tmp_path: Path, empty: Database) -> None:
     with module(tmp_path, "", SQL) as path:
         q = queries(str(path))
 
@@ -352,9 +348,7 @@ def test_migrations_run_once_in_order_and_each_as_a_whole(tmp_path: Path, empty:
     assert empty.transaction(lambda tx: tx.query("select count(*) from node")) == [(2,)]
 
 
-def test_a_failing_migration_keeps_nothing_of_its_file_and_all_before_it(
-    tmp_path: Path, empty: Database
-) -> None:
+def test_a_failing_migration_keeps_nothing_of_its_file_and_all_before_it(tmp_path: Path, empty: Database) -> None:
     folder = folder_of(
         tmp_path / "m",
         m0001_pre_nodes="create table node (id int)",
@@ -388,17 +382,13 @@ def test_a_migration_needs_a_padded_number_and_a_phase(tmp_path: Path, empty: Da
         migrate(empty, folder=folder_of(tmp_path / "m", m1_add="select 1"))
 
 
-def test_processes_that_migrate_at_the_same_time_apply_each_file_once(
-    tmp_path: Path, empty: Database
-) -> None:
+def test_processes_that_migrate_at_the_same_time_apply_each_file_once(tmp_path: Path, empty: Database) -> None:
     folder = folder_of(
         tmp_path / "m",
         **{f"m{n:04}_pre_t": f"create table t{n} (id int); select pg_sleep(0.01)" for n in range(1, 9)},
     )
     applied: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: applied.extend(migrate(empty, folder=folder))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: applied.extend(migrate(empty, folder=folder))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

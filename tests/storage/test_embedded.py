@@ -208,9 +208,7 @@ def test_a_starter_killed_leaves_the_server_to_the_others_and_to_the_next_start(
 
 
 @pytest.mark.usefixtures("made")
-def test_a_server_killed_with_its_users_recovers_what_was_committed(
-    data_dir: Path, users: list[User]
-) -> None:
+def test_a_server_killed_with_its_users_recovers_what_was_committed(data_dir: Path, users: list[User]) -> None:
     users.append(User(data_dir))
     dsn = users[0].dsn()
     started = postmaster(dsn)
@@ -340,9 +338,7 @@ def test_a_socket_directory_that_others_can_enter_is_refused(data_dir: Path) -> 
     socket_dir.mkdir()
     socket_dir.chmod(0o777)
     try:
-        with pytest.raises(
-            EmbeddedPostgresFailed, match=rf"{socket_dir} must be a directory of .* mode 0700"
-        ):
+        with pytest.raises(EmbeddedPostgresFailed, match=rf"{socket_dir} must be a directory of .* mode 0700"):
             EmbeddedPostgres(data_dir).start()
     finally:
         socket_dir.rmdir()
@@ -394,9 +390,7 @@ def test_a_cluster_of_another_major_version_says_what_to_do(data_dir: Path) -> N
     (data_dir / "postgres").mkdir(parents=True)
     (data_dir / "postgres/PG_VERSION").write_text("12\n")
 
-    with pytest.raises(
-        EmbeddedPostgresFailed, match="was made by PostgreSQL 12, but .* set INTERLOCK_PG_BIN to"
-    ):
+    with pytest.raises(EmbeddedPostgresFailed, match="was made by PostgreSQL 12, but .* set INTERLOCK_PG_BIN to"):
         EmbeddedPostgres(data_dir).start()
 
 

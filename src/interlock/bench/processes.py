@@ -13,9 +13,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from threading import BrokenBarrierError
+from threading import BrokenBarrierError, Thread
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -99,6 +99,7 @@ def run_together(work: Work[S], specs: Sequence[S], *, on_start: Callable[[], No
         theirs.close()
         pipes.append(mine)
         processes.append(process)
+    Thread(target=_watch, args=([process.sentinel for process in processes], barrier), daemon=True).start()
     try:
         with suppress(BrokenBarrierError):  # the process that broke it says why
             barrier.wait(PREPARE_S_MAX)
@@ -113,6 +114,12 @@ def run_together(work: Work[S], specs: Sequence[S], *, on_start: Callable[[], No
     if failed:
         raise BenchFailed(next((said for said in failed if "BrokenBarrierError" not in said), failed[0]))
     return [answer for answer in answers if isinstance(answer, Run)]
+
+
+def _watch(sentinels: list[int], barrier: Any) -> None:
+    """A process that ends before the start will never be ready: the others need not wait for it."""
+    wait(sentinels)
+    barrier.abort()  # after the start nobody waits, and it means nothing
 
 
 def _child(work: Work[S], spec: S, barrier: Any, pipe: Connection) -> None:

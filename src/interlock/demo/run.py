@@ -33,6 +33,7 @@ from interlock.storage.status import status, totals
 
 READY_WAIT_S = 60.0
 STOP_WAIT_S = 30.0
+REQUESTS_AT_ONCE = 160
 
 
 class DemoFailed(InterlockError):
@@ -142,7 +143,7 @@ class Service:
 def estate_program(prepared: Prepared, service: Service, log: Path, profile: str) -> Iterator[subprocess.Popen[bytes]]:
     """The simulated estate as a process of its own; ended if the block is left before it has ended by itself."""
     command = [sys.executable, "-m", "interlock.simulation.estate_program", str(prepared.folder)]
-    command += ["--interlock", service.url, "--profile", profile]
+    command += ["--interlock", service.url, "--profile", profile, "--concurrency", str(REQUESTS_AT_ONCE)]
     with log.open("ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
     try:

@@ -35,6 +35,8 @@ def check_assignment(estate: Estate, system: SystemId, command: AssignmentComman
     assignment = order.assignments.get(command.assignment_no)
     if assignment is None:
         return
+    if assignment.node not in estate.nodes:
+        raise Refusal("unknown_node", f"node {assignment.node} is no longer in the estate: nobody speaks for it")
     speaker = estate.nodes[assignment.node].system
     if speaker != system:
         raise Refusal(

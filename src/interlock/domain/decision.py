@@ -155,7 +155,7 @@ class World:
         nodes = self.positions.setdefault(sku, {})
         position = nodes.get(node)
         if position is None:
-            buffer = self.estate.buffer(sku, node)
+            buffer = self.estate.buffer(sku, node) if node in self.estate.nodes else 0
             position = Position(0, 0, 0, buffer, -buffer, None, False)
             nodes[node] = position
         return position

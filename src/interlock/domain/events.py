@@ -274,26 +274,19 @@ def _change(order: Order, event: AnyEvent) -> None:
             _allocate(order, event)
         case AssignmentReleased():
             order.assignments[event.assignment_no].released_at = event.at
-            for held in order.held_at(event.assignment_no):
-                line = order.lines[held.line_no]
-                line.allocated -= held.allocated
-                line.released += held.allocated
-                held.released += held.allocated
-                held.allocated = 0
+            for mine in order.held_at(event.assignment_no):
+                line = order.lines[mine.line_no]
+                line.allocated -= mine.allocated
+                line.released += mine.allocated
+                mine.released += mine.allocated
+                mine.allocated = 0
         case AssignmentAcknowledged():
             assignment = order.assignments[event.assignment_no]
             assignment.acknowledged_at = event.at
             assignment.warehouse_ref = event.warehouse_ref or assignment.warehouse_ref
         case UnitsPacked():
             for unit in event.units:
-                _move(
-                    order,
-                    unit.line_no,
-                    event.assignment_no,
-                    unit.quantity,
-                    ("released", "allocated"),
-                    "packed",
-                )
+                _move(order, unit.line_no, event.assignment_no, unit.quantity, ("released", "allocated"), "packed")
         case UnitsShipped():
             _ship(order, event)
         case UnitsRejected():
@@ -304,15 +297,8 @@ def _change(order: Order, event: AnyEvent) -> None:
                 line = order.lines[unit.line_no]
                 line.open -= unit.quantity
                 line.canceled += unit.quantity
-            for unit_held in event.held:
-                _move(
-                    order,
-                    unit_held.line_no,
-                    unit_held.assignment_no,
-                    unit_held.quantity,
-                    ("allocated", "released"),
-                    "canceled",
-                )
+            for held in event.held:
+                _move(order, held.line_no, held.assignment_no, held.quantity, ("allocated", "released"), "canceled")
         case UnitsBackordered():
             order.hold_attempts += 1
         case PaymentAuthorized():

@@ -83,7 +83,12 @@ ARRIVALS: dict[str, dict[str, Rule]] = {
         (NO_ASSIGNMENT, "refuse", "no_assignment", "the order has no such assignment"),
         ("allocated", "accept", "", "goods left without a release: exception shipped_without_release"),
         ("released", "accept", "", "implies the acknowledgment, whose clock stops; a late one will be stale"),
-        ("shipped", "stale", "", "nothing new; more units than were held: exception over_shipped"),
+        (
+            "shipped",
+            "accept",
+            "",
+            "units that we had canceled: exception shipped_after_cancel; none left: stale, exception over_shipped",
+        ),
         ("canceled", "accept", "", "goods left after we canceled: exception shipped_after_cancel"),
     ),
     "shipment.reject": _table(

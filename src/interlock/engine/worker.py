@@ -53,6 +53,12 @@ class Worker:
                 log.warning("worker_waits", error=str(error))
                 stop.wait(TROUBLE_WAIT_S)
                 continue
+            except (
+                Exception
+            ) as error:  # a worker that ends in silence helps nobody: say it, and go on with what can be done
+                log.error("worker_failed", error=f"{type(error).__name__}: {error}", exc_info=True)
+                stop.wait(TROUBLE_WAIT_S)
+                continue
             if not done:
                 stop.wait(IDLE_WAIT_S)
 

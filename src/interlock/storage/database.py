@@ -197,6 +197,10 @@ class Transaction:
 
     def send(self, sql: str, /, **params: Any) -> Pending:
         """Send a statement and read its result later; outside of a `pipeline` it is run at once."""
+        if isinstance(sql, Query):
+            raw = psycopg.RawCursor(self._connection)
+            raw.execute(sql.raw, [params[name] for name in sql.names] or None, binary=True)
+            return Pending(raw)
         cursor = self._connection.cursor(binary=True)
         cursor.execute(sql, params or None)
         return Pending(cursor)

@@ -96,3 +96,14 @@ def touch_many(tx: Transaction, part: int, again: Mapping[Key, tuple[int, int]],
         attempts=Ints([attempts for attempts, _ in again.values()]),
         conflicts=Ints([conflicts for _, conflicts in again.values()]),
     )
+
+
+def forget_many(tx: Transaction, part: int, keys: Sequence[Key]) -> None:
+    """Free keys that were parked for a sender who, as it turns out, may not use them."""
+    tx.send(
+        q.forget_many,
+        part=part,
+        subjects=Texts([key[0] for key in keys]),
+        actions=Texts([key[1] for key in keys]),
+        keys=Texts([key[2] for key in keys]),
+    )

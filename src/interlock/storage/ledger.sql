@@ -42,3 +42,13 @@ update ledger as l
    and l.subject = t.subject
    and l.action = t.action
    and l.business_key = t.business_key;
+
+-- forget_many --
+-- Free keys that were parked: nothing was answered to them yet but that they wait.
+delete from ledger as l
+ using unnest(%(subjects)s, %(actions)s, %(keys)s) as t (subject, action, business_key)
+ where l.part = %(part)s
+   and l.subject = t.subject
+   and l.action = t.action
+   and l.business_key = t.business_key
+   and l.outcome = 'parked';

@@ -19,14 +19,23 @@ class QueryFileError(StorageError):
 
 
 class Query(str):
-    """One statement of a `.sql` file, with its name and the sentences that say what it means."""
+    """One statement of a `.sql` file, with its name and the sentences that say what it means.
+
+    `raw` is the statement as PostgreSQL takes it, with $1, $2 ... for the parameters `names`: worked out once, because the
+    driver would do it for each execution of a long statement.
+    """
 
     name: str
     meaning: str
+    raw: bytes
+    names: tuple[str, ...]
 
     def __new__(cls, name: str, meaning: str, text: str) -> Self:
         self = super().__new__(cls, text)
         self.name, self.meaning = name, meaning
+        numbers: dict[str, int] = {}
+        raw = _PARAMETER.sub(lambda match: f"${numbers.setdefault(match.group(1), len(numbers) + 1)}", text)
+        self.raw, self.names = (raw.replace("%%", "%") if numbers else raw).encode(), tuple(numbers)
         return self
 
 
@@ -69,6 +78,7 @@ def queries(module_file: str) -> Queries:
     return found
 
 
+_PARAMETER: Final = re.compile(r"%\((\w+)\)[sbt]")
 _NAME_LINE: Final = re.compile(r"^-- *(\w+) *-- *$", re.MULTILINE)
 # Quoted text first, so that dashes inside of it are not taken for a comment.
 _QUOTED_OR_COMMENT: Final = re.compile(r"('(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\2\$)|--[^\n]*", re.DOTALL)

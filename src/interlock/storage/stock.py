@@ -6,11 +6,11 @@ changes nothing, and the batch is decided again on locked rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from interlock.domain.decision import Decision, World
+from interlock.domain.decision import Decision, Movement, World
 from interlock.domain.values import NodeId, Quantity, Sku, part_of
 from interlock.storage.arrays import Ints, Numerics, SmallInts, Texts, Times
 from interlock.storage.database import Pending, Transaction, queries
@@ -34,22 +34,8 @@ def move_many(
 
     With `strict` the world was read under locks. Raises StockMissed where stock or capacity went to somebody else meanwhile.
     """
-    now = world.now
     movements = [m for d in decisions for m in d.movements]
     parts = {sku: part_of(sku) for sku in {m.sku for m in movements}}
-    if movements:
-        tx.send(
-            q.movements,
-            now=now,
-            parts=SmallInts([parts[m.sku] for m in movements]),
-            skus=Texts([m.sku for m in movements]),
-            nodes=Texts([m.node for m in movements]),
-            causes=Texts([m.cause for m in movements]),
-            kinds=Texts([m.kind for m in movements]),
-            physicals=Numerics([m.physical for m in movements]),
-            unsellables=Numerics([m.unsellable for m in movements]),
-            reserveds=Numerics([m.reserved for m in movements]),
-        )
     capacity = _give(tx, decisions, world, days)
     total: dict[tuple[int, Sku, NodeId], list[Quantity]] = {}
     for m in movements:
@@ -62,7 +48,7 @@ def move_many(
             sums[1] += m.unsellable
             sums[2] += m.reserved
     if total:
-        _move(tx, total, world, strict=strict)
+        _move(tx, movements, total, world, strict=strict)
     excluded = {(part_of(x.sku), x.sku, x.node): x for d in decisions for x in d.exclusions}
     if excluded:
         keys = sorted(excluded)
@@ -102,20 +88,40 @@ def _give(
     )
 
 
+def open_many(tx: Transaction, keys: Iterable[tuple[Sku, NodeId]], now: datetime) -> None:
+    """Make sure that these positions are there, so that they can be locked; a new one is empty."""
+    wanted = sorted({(part_of(sku), sku, node) for sku, node in keys})
+    tx.send(q.new_positions, now=now, **_columns(wanted))
+
+
 def _move(
-    tx: Transaction, total: Mapping[tuple[int, Sku, NodeId], Sequence[Quantity]], world: World, *, strict: bool
+    tx: Transaction,
+    movements: Sequence[Movement],
+    total: Mapping[tuple[int, Sku, NodeId], Sequence[Quantity]],
+    world: World,
+    *,
+    strict: bool,
 ) -> None:
     keys = sorted(total)
     sums = [total[key] for key in keys]
-    columns = {
-        "parts": SmallInts([key[0] for key in keys]),
-        "skus": Texts([key[1] for key in keys]),
-        "nodes": Texts([key[2] for key in keys]),
-    }
+    columns = _columns(keys)
     seen = [world.positions[key[1]][key[2]] for key in keys]
     if not all(position.exists for position in seen):
         tx.send(q.new_positions, now=world.now, **columns)
-    tx.send(q.lock_positions, **columns)
+    parts = {key[1]: key[0] for key in keys}
+    tx.send(
+        q.movements,
+        now=world.now,
+        parts=SmallInts([parts[m.sku] for m in movements]),
+        skus=Texts([m.sku for m in movements]),
+        nodes=Texts([m.node for m in movements]),
+        causes=Texts([m.cause for m in movements]),
+        kinds=Texts([m.kind for m in movements]),
+        physicals=Numerics([m.physical for m in movements]),
+        unsellables=Numerics([m.unsellable for m in movements]),
+        reserveds=Numerics([m.reserved for m in movements]),
+        **{f"position_{name}": column for name, column in columns.items()},
+    )
     # Under locks the sight was the truth: what is decided on it needs no condition.
     floors = [position.buffer if s[2] > 0 and not strict else None for position, s in zip(seen, sums, strict=True)]
     moved, *rest = tx.query(
@@ -132,6 +138,15 @@ def _move(
     broken = [row[1:] for row in (moved, *rest) if row[1] is not None]
     if broken:
         _tell_broken(tx, broken, world)
+
+
+def _columns(keys: Sequence[tuple[int, Sku, NodeId]]) -> dict[str, SmallInts | Texts]:
+    """Keys of positions, sorted by the caller into the one lock order, as columns."""
+    return {
+        "parts": SmallInts([key[0] for key in keys]),
+        "skus": Texts([key[1] for key in keys]),
+        "nodes": Texts([key[2] for key in keys]),
+    }
 
 
 def _tell_broken(tx: Transaction, broken: Sequence[tuple[Any, ...]], world: World) -> None:

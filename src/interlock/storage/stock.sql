@@ -14,13 +14,6 @@ select part, sku, reason || '/' || node, reason, explanation, '', owner, %(now)s
        closed_by = null,
        evidence = null;
 
--- movements --
--- What changes positions, one row for each cause.
-insert into movements (part, sku, node, cause, kind, physical, unsellable, reserved, recorded_at)
-select part, sku, node, cause, kind, physical, unsellable, reserved, %(now)s
-  from unnest(%(parts)s, %(skus)s, %(nodes)s, %(causes)s, %(kinds)s, %(physicals)s, %(unsellables)s, %(reserveds)s)
-       as t (part, sku, node, cause, kind, physical, unsellable, reserved);
-
 -- new_positions --
 -- Positions that were not there: empty, so that they can be moved like all others.
 insert into positions (part, sku, node, physical, unsellable, reserved, changed_at)
@@ -55,10 +48,17 @@ select part, node, day, given
          where t.node = known.node and t.day = known.day)
 returning node;
 
--- lock_positions --
--- Stock, last of all, so that hot rows are locked for a moment only; in the one order that everybody keeps.
+-- movements --
+-- What changes positions, one row for each cause; and lock the positions that they change, in the one order that everybody
+-- keeps. Stock is locked last of all, so that hot rows are held for a moment only.
+with written as (
+    insert into movements (part, sku, node, cause, kind, physical, unsellable, reserved, recorded_at)
+    select part, sku, node, cause, kind, physical, unsellable, reserved, %(now)s
+      from unnest(%(parts)s, %(skus)s, %(nodes)s, %(causes)s, %(kinds)s, %(physicals)s, %(unsellables)s, %(reserveds)s)
+           as t (part, sku, node, cause, kind, physical, unsellable, reserved)
+)
 select count(*)
-  from unnest(%(parts)s, %(skus)s, %(nodes)s) as asked (part, sku, node)
+  from unnest(%(position_parts)s, %(position_skus)s, %(position_nodes)s) as asked (part, sku, node)
  cross join lateral (
        select
          from positions

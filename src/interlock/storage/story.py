@@ -86,7 +86,7 @@ def steps(subjects: Iterable[Sequence[Any]]) -> list[Step]:
     return told
 
 
-_BECAME: Final = {
+_BECAME: Final[dict[str, str]] = {
     "received": "it waits to be processed",
     "processed": "processed",
     "duplicate": "the same as before: nothing was done again",
@@ -105,7 +105,7 @@ def _messages(subject: str, rows: Rows) -> Iterator[_Happened]:
             :10
         ]
         outcome, reason, settled_at, waits_for = row[10:]
-        became = _BECAME.get(outcome, outcome).format(waits_for=waits_for)
+        became = _BECAME.get(outcome or "received", str(outcome)).format(waits_for=waits_for)
         if reason and outcome in _WITH_REASON:
             became += f" ({reason})"
         where = f" in {record} of a file" if file else f" in {record} of a request" if record else ""

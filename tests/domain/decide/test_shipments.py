@@ -370,3 +370,15 @@ def test_an_acknowledgment_of_what_was_canceled_is_stale() -> None:
     stage.does(cancel())
 
     assert stage.ignores(acknowledge(), by=EAST_WMS).reason == "canceled"
+
+
+def test_a_canceled_unit_that_ships_after_the_others_is_taken_down_and_shown() -> None:
+    stage = released(2)
+    stage.does(confirm((1, 1), ref="s1"), by=EAST_WMS)
+    stage.does(cancel((1, 1)))
+
+    decision = stage.does(confirm((1, 1), ref="s2"), by=EAST_WMS)
+
+    assert troubles(decision) == [("shipped_after_cancel", "shop:1/1/s2")]
+    assert (stage.line().shipped, stage.line().canceled) == (2, 0)
+    assert [(m.kind, m.physical, m.reserved) for m in decision.movements] == [("ship", -1, 0)]

@@ -93,8 +93,6 @@ def _decide_order(world: World, system: SystemId, command: OrderCommand) -> Deci
             return decision
         case "stale":
             decision.outcome, decision.reason, decision.explanation = "stale", standing, rule.because
-            if isinstance(command, AssignmentCommand):
-                shipments.stale(draft, command)
         case _:
             DECIDERS[command.action](draft, command)
             draft.order.wake_at = _wake_at(world, draft.order, decision)

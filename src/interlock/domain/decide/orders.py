@@ -34,6 +34,8 @@ def create(draft: Draft, command: CreateOrder) -> None:
         raise Refusal("unknown_node", f"node {pickup_node} is not in the estate", "pickup_node")
     if pickup_node is None and command.fulfillment != "delivery":
         raise Refusal("no_pickup_node", f"a {command.fulfillment} order needs a pickup_node", "pickup_node")
+    if not command.lines:
+        raise Refusal("no_lines", "an order needs at least one line", "lines")
     if command.captured > command.authorized:
         raise Refusal(
             "over_captured", f"captured {command.captured} is above authorized {command.authorized}", "captured"

@@ -58,6 +58,8 @@ def _by_line(units: Iterable[LineUnits | Received]) -> dict[int, Quantity]:
 
 def _check(draft: Draft, wanted: dict[int, Quantity], *, on_their_way: bool) -> None:
     order = draft.order
+    if not wanted:
+        raise Refusal("no_lines", "a return names the lines and units that come back", "lines")
     for line_no, units in wanted.items():
         line = order.lines.get(line_no)
         if line is None:

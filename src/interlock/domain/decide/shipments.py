@@ -55,6 +55,7 @@ def pack(draft: Draft, command: PackShipment) -> None:
 def confirm(draft: Draft, command: ConfirmShipment) -> None:
     """Goods left: never refused, only explained. docs/lifecycle.md#shipmentconfirm"""
     order, number = draft.order, command.assignment_no
+    shipped_before = list(order.shipments.values())
     units: list[LineUnits] = []
     after_cancel: list[LineUnits] = []
     over: list[LineUnits] = []
@@ -105,7 +106,8 @@ def confirm(draft: Draft, command: ConfirmShipment) -> None:
         draft.trouble(
             "shipped_after_cancel", f"{name}/{command.ref}", f"{name}: {_told(after_cancel)} shipped after canceled"
         )
-    if over:
+    told_before = any(s.ref == command.ref and s.assignment_no == number for s in shipped_before)
+    if over and not told_before:
         draft.trouble(
             "over_shipped", f"{name}/{command.ref}", f"{name}: {_told(over)} shipped beyond what the node held"
         )
@@ -144,21 +146,6 @@ def reject(draft: Draft, command: RejectShipment) -> None:
         )
         draft.exclude(held.sku, held.node, now + timedelta(seconds=policy.exclusion_s), command.reason)
     reservations.source(draft, {u.line_no: order.lines[u.line_no].open for u in units})
-
-
-def stale(draft: Draft, command: AssignmentCommand) -> None:
-    """What a message that tells nothing new still shows: more units gone than there were."""
-    if not isinstance(command, ConfirmShipment) or not command.lines:
-        return
-    order, number = draft.order, command.assignment_no
-    known = {s.ref for s in order.shipments.values() if s.assignment_no == number}
-    if command.ref not in known:
-        name = f"{order.order_id}/{number}"
-        draft.trouble(
-            "over_shipped",
-            f"{name}/{command.ref}",
-            f"{name}: {_told(command.lines)} shipped again as {command.ref or 'no number'} when all had left",
-        )
 
 
 def _answered(draft: Draft, command: AssignmentCommand, warehouse_ref: str = "") -> None:
