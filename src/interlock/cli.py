@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +20,6 @@ from typing import Annotated, Any
 import msgspec
 import structlog
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from interlock.bootstrap import Settings, open_app, open_database
 from interlock.contracts.estate_file import check_estate, load_estate, starter
@@ -31,6 +29,7 @@ from interlock.domain.values import OrderId, SystemId
 from interlock.operations.audit import audit as run_audit
 from interlock.storage import database, outbox, views
 from interlock.storage.status import status as read_status
+from interlock.terminal import err, lag, out, print_json, print_rows, print_table, say
 from interlock.web.api import create_app
 from interlock.web.server import WebServer
 
@@ -46,15 +45,10 @@ estate_app = typer.Typer(
 )
 app.add_typer(estate_app, name="estate")
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
-
 EstateOption = Annotated[Path | None, typer.Option("--estate", help="The estate file. [default: estate.yaml]")]
 UrlOption = Annotated[str | None, typer.Option("--database-url", help="An external PostgreSQL instead of our own.")]
 DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where our own PostgreSQL lives. [default: var]")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-_json = msgspec.json.Encoder(decimal_format="string")
 
 EXIT_BAD = 1
 EXIT_USAGE = 2
@@ -126,7 +120,7 @@ def demo(
     directory: Annotated[Path, typer.Option("--dir", help="Where the demo's files and database live.")] = Path(
         "var/demo"
     ),
-    keep: Annotated[bool, typer.Option(help="Keep what an earlier demo left and go on with it.")] = False,
+    keep: Annotated[bool, typer.Option(help="Refuse to remove what an earlier demo left.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Replay real baskets through the whole way, against a simulated legacy estate; then audit everything."""
@@ -134,7 +128,7 @@ def demo(
 
     outcome = run_demo(directory, everything=everything, orders=orders, keep=keep, console=err)
     if as_json:
-        _print_json(outcome.summary)
+        print_json(outcome.summary)
     else:
         outcome.show(out)
     if not outcome.green:
@@ -170,7 +164,7 @@ def migrate(database_url: UrlOption = None, data_dir: DataOption = None, as_json
     with open_database(settings, migrated=False) as db:
         applied = database.migrate(db)
     if as_json:
-        _print_json({"applied": applied})
+        print_json({"applied": applied})
     else:
         out.print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
 
@@ -204,9 +198,9 @@ def ingest(
         results += [result for folder in folders for result in folder.poll(datetime.now(UTC))]
     rows = [msgspec.to_builtins(result) for result in results]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        _print_table(
+        print_table(
             ["file", "state", "rows", "rejected", "records", "outcomes", "why"],
             [
                 [
@@ -248,7 +242,7 @@ def redeliver(
             )
         )
     if as_json:
-        _print_json({"receiver": receiver, "waiting_again": count})
+        print_json({"receiver": receiver, "waiting_again": count})
     else:
         out.print(f"{count} dead letters of {receiver} wait for delivery again", highlight=False)
 
@@ -271,15 +265,15 @@ def trace(
         err.print(f"interlock: nothing is known of {identifier!r}", style="red", markup=False, highlight=False)
         raise typer.Exit(EXIT_BAD)
     if as_json:
-        _print_json(steps)
+        print_json(steps)
         return
     rows = [msgspec.to_builtins(step) for step in steps]
-    _print_table(
+    print_table(
         ["time (UTC)", "lag", "order", "from", "what", "ids"],
         [
             [
                 str(row["at"])[:23].replace("T", " "),
-                _lag(row.get("lag_s")),
+                lag(row.get("lag_s")),
                 row.get("subject", ""),
                 row.get("source", ""),
                 row.get("words", ""),
@@ -301,10 +295,10 @@ def status(
     with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
         summary = read_status(interlock.db)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
     for title, rows in summary.items():
-        _print_rows(title, rows)
+        print_rows(title, rows)
 
 
 @app.command()
@@ -322,12 +316,12 @@ def audit(
             estate=interlock.estate,
             now=datetime.now(UTC),
             rows_max=rows,
-            progress=None if as_json else _say,
+            progress=None if as_json else say,
         )
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     else:
-        _print_table(
+        print_table(
             ["statement", "holds", "offending", "seconds"],
             [[f.name, "yes" if f.holds else "NO", f.count, f"{f.seconds:.2f}"] for f in findings],
         )
@@ -363,7 +357,7 @@ def estate_check(
     file = Settings.of(estate=path).estate
     mistakes = check_estate(file)
     if as_json:
-        _print_json({"file": str(file), "valid": not mistakes, "mistakes": mistakes})
+        print_json({"file": str(file), "valid": not mistakes, "mistakes": mistakes})
     else:
         for mistake in mistakes:
             out.print(str(mistake), markup=False, highlight=False)
@@ -391,10 +385,10 @@ def estate_show(
         return
     tables = estate_rows(estate)
     if as_json:
-        _print_json(tables)
+        print_json(tables)
         return
     for title, rows in tables.items():
-        _print_rows(title, rows)
+        print_rows(title, rows)
 
 
 # Helping
@@ -407,44 +401,6 @@ def _check_free(host: str, port: int) -> None:
             pass
     except OSError as error:
         raise InvalidValue("port", port, f"a port of {host} that is free ({error.strerror or error})") from error
-
-
-# Printing
-
-
-def _say(text: str) -> None:
-    err.print(text, style="dim", markup=False, highlight=False)
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(_json.encode(value).decode() + "\n")
-
-
-def _print_rows(title: str, rows: Sequence[Mapping[str, object]]) -> None:
-    if rows:
-        out.print(f"\n{title}", style="bold")
-        _print_table(list(rows[0]), [[_cell(row.get(name)) for name in rows[0]] for row in rows])
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*[str(cell) for cell in row])
-    (out if out.is_terminal else Console(width=200)).print(table, markup=False, highlight=False)
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "" if value is None else value
-
-
-def _lag(seconds: object) -> str:
-    if not isinstance(seconds, int | float):
-        return ""
-    return f"+{seconds:.3f} s" if seconds < 60 else f"+{seconds / 60:.1f} min"
 
 
 if __name__ == "__main__":

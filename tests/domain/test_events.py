@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from interlock.domain.events import AnyEvent, OrderClosed, OrderCreated, UnitsShipped, evolve, fold
+from interlock.domain.events import AnyEvent, OrderClosed, OrderCreated, UnitsShipped
+from interlock.domain.evolve import evolve, fold
 from tests.domain.worlds import EAST, NOW, ORDER, SHIRT, Stage, create, units
 
 

@@ -26,7 +26,8 @@ from interlock.domain.commands import (
 from interlock.domain.decide import decide
 from interlock.domain.decision import Decision, World
 from interlock.domain.estate import FACTS, Buffer, Channel, Contact, Estate, Fact, Node, Place, SourcingPolicy, System
-from interlock.domain.events import AnyEvent, fold
+from interlock.domain.events import AnyEvent
+from interlock.domain.evolve import fold
 from interlock.domain.model import Line, Order, Position
 from interlock.domain.sourcing import Sourcing
 from interlock.domain.values import NodeId, OrderId, Quantity, Sku, SystemId

@@ -17,7 +17,7 @@ from interlock.domain.decision import Outcome
 from interlock.domain.errors import TransactionConflict
 from interlock.domain.estate import Estate, SourcingPolicy
 from interlock.domain.values import NodeId, OrderId, Sku, part_of
-from interlock.engine import batch, steps
+from interlock.engine import steps
 from interlock.engine.door import Door
 from interlock.storage.database import Database
 from interlock.storage.stock import StockMissed

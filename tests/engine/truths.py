@@ -6,6 +6,7 @@ from typing import Any
 
 from interlock.domain import events
 from interlock.domain.estate import Estate
+from interlock.domain.evolve import fold
 from interlock.domain.model import Order, Position
 from interlock.domain.values import NodeId, OrderId, Sku, part_of
 from interlock.storage.database import Database
@@ -40,7 +41,7 @@ def check_database(db: Database, estate: Estate | None = None) -> None:
         assert seq == len(history), f"{order_id} has a gap in its history"
     assert histories.keys() == orders.keys()
     for order_id, history in histories.items():
-        folded = events.fold(history)
+        folded = fold(history)
         folded.wake_at = orders[order_id].wake_at  # a timer, no fact
         assert folded == orders[order_id]
     states = dict(rows(db, "select order_id, state from orders"))

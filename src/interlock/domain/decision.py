@@ -10,7 +10,8 @@ import msgspec
 
 from interlock.domain.commands import AnyCommand
 from interlock.domain.estate import Estate
-from interlock.domain.events import AnyEvent, evolve
+from interlock.domain.events import AnyEvent
+from interlock.domain.evolve import evolve
 from interlock.domain.model import Order, Position
 from interlock.domain.sourcing import Sourcing
 from interlock.domain.values import NodeId, OrderId, Quantity, Sku, SystemId

@@ -2,7 +2,7 @@
 
 A line's units are either `open` (not yet at a node), held at nodes (`allocated`, `released`, `packed`), gone (`shipped`),
 back (`returned`) or `canceled`; the seven counts always add up to the quantity ordered. A reservation tells the same of one
-line at one assignment. The objects are changed only by `events.evolve`.
+line at one assignment. The objects are changed only by `evolve.evolve`.
 """
 
 from __future__ import annotations

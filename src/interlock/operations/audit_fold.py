@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 
 from interlock.domain import events
 from interlock.domain.estate import Place
+from interlock.domain.evolve import fold
 from interlock.domain.model import Line, Order, Reservation
 from interlock.domain.values import OrderId, part_of
 from interlock.storage.arrays import Texts
@@ -89,7 +90,7 @@ def _fold_many(tx: Transaction, part: int, order_ids: Sequence[OrderId]) -> dict
 def _fold(history: Sequence[tuple[str, str]], wrong: list[str]) -> Order | None:
     try:
         told = [events.decode(body) for _, body in history]
-        order = events.fold(told)
+        order = fold(told)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # what msgspec cannot read is a ValueError
         wrong.append(f"its events cannot be folded: {type(error).__name__}: {error}")
         return None

@@ -165,6 +165,9 @@ def cancel(draft: Draft, command: CancelOrder) -> None:
         )
     for assignment_no, units in told.items():
         releases.take_back(draft, assignment_no, units)
+        if not any(reservation.held for reservation in order.held_at(assignment_no)):
+            # There is nothing left that the node could acknowledge: nobody waits for its answer.
+            draft.decision.answered.append(assignment_no)
     if late:
         draft.decision.answer["too_late"] = [{"line_no": u.line_no, "quantity": u.quantity} for u in late]
         draft.trouble(
