@@ -10,9 +10,11 @@ import logging
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +23,7 @@ import msgspec
 import structlog
 import typer
 
-from interlock.bootstrap import Settings, open_app, open_database
+from interlock.bootstrap import Settings, open_app, open_database, steady_memory
 from interlock.contracts.estate_file import check_estate, load_estate, starter
 from interlock.contracts.estate_map import as_mermaid, as_svg, estate_rows
 from interlock.domain.errors import EstateInvalid, InterlockError, InvalidValue
@@ -79,18 +81,29 @@ def serve(
     data_dir: DataOption = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Where to listen.")] = 8420,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
     workers: Annotated[int, typer.Option(help="Threads that work on what was accepted and on what time causes.")] = 1,
     batch_threads: Annotated[int, typer.Option(help="Threads that process what callers wait for.")] = 2,
     folders: Annotated[bool, typer.Option(help="Poll the drop folders.")] = True,
     delivery: Annotated[bool, typer.Option(help="Deliver the outbox.")] = True,
+    joins: Annotated[bool, typer.Option("--joins", hidden=True, help="Share the port of who started us.")] = False,
 ) -> None:
     """Serve the API, work, poll the drop folders and deliver, until told to stop. Any number of these may run."""
     with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
-        _check_free(host, port)
-        web = create_app(interlock.db, interlock.estate, interlock.door, batch_threads=batch_threads)
-        server = WebServer(web, host, port)
-        with interlock.services(workers=workers, folders=folders, delivery=delivery):
-            err.print(f"interlock serves {interlock.estate.retailer} on http://{host}:{port}", highlight=False)
+        if not joins:
+            _check_free(host, port)
+        server = WebServer(
+            create_app(interlock.db, interlock.estate, interlock.door, batch_threads=batch_threads), host, port
+        )
+        steady_memory()
+        with (
+            _helpers(0 if joins else processes - 1),
+            interlock.services(workers=workers, folders=folders, delivery=delivery),
+        ):
+            if joins:
+                threading.Thread(target=_stop_with_starter, args=(server,), daemon=True).start()
+            else:
+                err.print(f"interlock serves {interlock.estate.retailer} on http://{host}:{port}", highlight=False)
             server.run()
 
 
@@ -105,6 +118,7 @@ def work(
 ) -> None:
     """Work on what was accepted, deliver, and serve nobody; any number of these share the work of one database."""
     with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
+        steady_memory()
         told = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: told.set())
@@ -392,6 +406,27 @@ def estate_show(
 
 
 # Helping
+
+
+@contextmanager
+def _helpers(count: int) -> Iterator[None]:
+    """So many more processes like this one, on the same port; they end when we do, however that is."""
+    command = [sys.executable, "-m", "interlock.cli", *sys.argv[1:], "--joins", "--no-folders"]
+    started = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in started:
+            if process.stdin is not None:
+                process.stdin.close()
+        for process in started:
+            process.wait()
+
+
+def _stop_with_starter(server: WebServer) -> None:
+    """Our input is a pipe that nobody writes to: it ends when the process that started us is gone."""
+    sys.stdin.read()
+    server.stop()
 
 
 def _check_free(host: str, port: int) -> None:

@@ -18,8 +18,9 @@ from typing import Any, Final
 import msgspec
 
 from interlock.bench import workload
-from interlock.bench.processes import BenchFailed, Clock, Usage, context
+from interlock.bench.processes import BenchFailed, Clock, Usage, context, log_to_stderr
 from interlock.bench.workload import Workload
+from interlock.bootstrap import steady_memory
 from interlock.engine.door import Door
 from interlock.storage.database import Database
 from interlock.web.api import WebServer, create_app
@@ -35,46 +36,58 @@ _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length: "
 
 
-class Server:
-    """The server process, asked from outside what it used."""
+class Servers:
+    """The server processes, asked from outside what they used."""
 
-    def __init__(self, port: int, pipe: Connection) -> None:
+    def __init__(self, port: int, pipes: Sequence[Connection]) -> None:
         self.port = port
-        self._pipe = pipe
+        self._pipes = pipes
 
-    def usage(self) -> Usage:
-        """CPU and memory of the server process so far."""
-        self._pipe.send("usage")
-        used: Usage = self._pipe.recv()
-        return used
+    def usage(self) -> list[Usage]:
+        """CPU and memory of each server process so far."""
+        for pipe in self._pipes:
+            pipe.send("usage")
+        return [pipe.recv() for pipe in self._pipes]
 
 
 @contextmanager
-def serving(dsn: str) -> Iterator[Server]:
-    """Interlock's HTTP server on a free port, in a process of its own, until the block ends."""
+def serving(dsn: str, processes: int = 1) -> Iterator[Servers]:
+    """Interlock's HTTP server on a free port, in so many processes that share it, until the block ends."""
     with socket.socket() as found:
         found.bind((HOST, 0))
         port = found.getsockname()[1]
-    mine, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(dsn, port, theirs), daemon=True)
-    process.start()
-    theirs.close()
+    pipes: list[Connection] = []
+    started = []
     try:
+        for _ in range(processes):
+            mine, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(dsn, port, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            pipes.append(mine)
+            started.append(process)
+        servers = Servers(port, pipes)
         _wait_until_it_listens(port)
-        yield Server(port, mine)
-        mine.send("stop")
-        process.join(START_S_MAX)
+        servers.usage()  # each answers when it is up
+        yield servers
+        for pipe in pipes:
+            pipe.send("stop")
+        for process in started:
+            process.join(START_S_MAX)
     finally:
-        if process.is_alive():
-            process.kill()
-        process.join()
+        for process in started:
+            if process.is_alive():
+                process.kill()
+            process.join()
 
 
 def _serve(dsn: str, port: int, pipe: Connection) -> None:
+    log_to_stderr()
     estate = workload.estate()
     with Database(dsn, pool_max=8) as db:
         app = create_app(db, estate, Door(db, estate), batch_threads=BATCH_THREADS)
         server = WebServer(app, HOST, port)
+        steady_memory()
 
         def obey() -> None:
             try:

@@ -27,6 +27,7 @@ from interlock.domain.errors import InvalidValue
 
 ORDERS_DEFAULT: Final = 24_000
 SECONDS_DEFAULT: Final = 60.0
+SERVERS: Final = 2
 WORKERS_DEFAULT: Final = 2
 CONNECTIONS_DEFAULT: Final = 256
 HTTP_SHARE: Final = 0.4
@@ -147,7 +148,7 @@ class _Bench:
         self._say(f"http: {work.orders:,} orders, one a request, {self.connections} connections")
         dsn = self.lab.stocked("http", skus=self.skus)
         self.lab.settle(dsn)
-        with serving(dsn) as server, self._cpu() as cpu:
+        with serving(dsn, SERVERS) as server, self._cpu() as cpu:
             spec = ClientSpec(server.port, work, self.connections, self.seconds)
 
             def start() -> None:
@@ -158,7 +159,8 @@ class _Bench:
             used, before = server.usage(), cpu.server
         if before is None:
             raise BenchFailed("the HTTP measure did not begin")
-        cpu.python_s, cpu.rss_mb = used.cpu_s - before.cpu_s, used.rss_mb
+        cpu.python_s = sum(one.cpu_s for one in used) - sum(one.cpu_s for one in before)
+        cpu.rss_mb = max(one.rss_mb for one in used)
         measure = self._measure("http", "request", dsn, client, cpu)
         self.lab.drop(dsn)
         return measure

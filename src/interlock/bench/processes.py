@@ -5,6 +5,7 @@ Nothing is shared but that instant; a process's work, its CPU and its memory are
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import sys
@@ -19,7 +20,9 @@ from threading import BrokenBarrierError, Thread
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
+import structlog
 
+from interlock.bootstrap import steady_memory
 from interlock.domain.errors import InterlockError
 
 PREPARE_S_MAX: Final = 300.0
@@ -122,7 +125,17 @@ def _watch(sentinels: list[int], barrier: Any) -> None:
     barrier.abort()  # after the start nobody waits, and it means nothing
 
 
+def log_to_stderr() -> None:
+    """Only warnings, and not among the figures on stdout; for the first line of a new process."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def _child(work: Work[S], spec: S, barrier: Any, pipe: Connection) -> None:
+    log_to_stderr()
+    steady_memory()
     clock = Clock(barrier)
     try:
         result = work(spec, clock)

@@ -136,7 +136,10 @@ class Numerics(Array[int | Decimal]):
     array_oid, element_oid = 1231, 1700
 
     def elements(self) -> bytes:
-        if not set(map(type, self.values)) <= _NUMERIC_TYPES:
+        types = set(map(type, self.values))
+        if types == _INT_ALONE:
+            return _WHOLE_NUMERICS.encode_all(self.values)
+        if not types <= _NUMERIC_TYPES:
             wrong = next(value for value in self.values if type(value) not in _NUMERIC_TYPES)
             raise UnstorableValue("Numerics", wrong, "an int or a Decimal")
         # By its text: Decimal("1.1") and Decimal("1.10") are equal, and one entry for both would lose a
@@ -251,6 +254,7 @@ _LENGTH: Final = struct.Struct("!i")
 _NULL: Final = _LENGTH.pack(-1)
 _LENGTH_16: Final = _LENGTH.pack(16)
 _NUMERIC_TYPES: Final = {int, Decimal, type(None)}
+_INT_ALONE: Final = {int}
 _BYTES_TYPES: Final = {bytes, type(None)}
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _DAY_US: Final = 86_400_000_000
@@ -342,6 +346,9 @@ _NUMERICS: Final = _Encoded(
     f"a finite int or Decimal of at most {NUMERIC_INTEGER_DIGITS_MAX} digits before and "
     f"{NUMERIC_FRACTION_DIGITS_MAX} after the point",
     _encode_numeric,
+)
+_WHOLE_NUMERICS: Final = _Encoded(
+    "Numerics", f"an int of at most {NUMERIC_INTEGER_DIGITS_MAX} digits", lambda value: _encode_numeric(str(value))
 )
 _UTC_TIMES: Final = _Encoded("Times", "an aware datetime", _encode_time)
 _BOOLS: Final = _Encoded("Bools", "True or False", _encode_bool)

@@ -20,7 +20,7 @@ import hashlib
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -171,10 +171,11 @@ class Database:
 class Transaction:
     """One open transaction, lent to the storage functions; only `Database.transaction` begins and ends it."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_pipeline")
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         self._connection = connection
+        self._pipeline: psycopg.Pipeline | None = None
 
     def query(self, sql: str, /, **params: Any) -> list[Row]:
         """Run a statement that answers with rows, and give all of them."""
@@ -186,24 +187,32 @@ class Transaction:
 
     @contextmanager
     def pipeline(self) -> Iterator[None]:
-        """Statements sent inside do not wait for each other: one round trip for all that is `send`ed in a
-        row.
+        """Statements sent inside do not wait for each other: one round trip for all that is `send`ed in a row.
 
-        Reading a `Pending` flushes what was sent before it. When one statement fails, those after it are not
-        run.
+        Reading a `Pending` sends what was gathered before it. When one statement fails, those after it are not run.
         """
-        with self._connection.pipeline():
+        if self._pipeline is not None:
             yield
+            return
+        with self._connection.pipeline() as pipeline:
+            self._pipeline = pipeline
+            # The driver would talk to the server at each statement: both sides wake up a dozen times for one batch.
+            pipeline._communicate_gen = _later  # type: ignore[method-assign]
+            try:
+                yield
+            finally:
+                self._pipeline = None
+                del pipeline._communicate_gen
 
     def send(self, sql: str, /, **params: Any) -> Pending:
         """Send a statement and read its result later; outside of a `pipeline` it is run at once."""
         if isinstance(sql, Query):
             raw = psycopg.RawCursor(self._connection)
             raw.execute(sql.raw, [params[name] for name in sql.names] or None, binary=True)
-            return Pending(raw)
+            return Pending(raw, self._pipeline)
         cursor = self._connection.cursor(binary=True)
         cursor.execute(sql, params or None)
-        return Pending(cursor)
+        return Pending(cursor, self._pipeline)
 
     def script(self, text: str) -> None:
         """Run a text of several statements, without parameters and results: migrations."""
@@ -213,19 +222,31 @@ class Transaction:
 class Pending:
     """The result of a statement that was sent; reading it waits for it, and raises its error."""
 
-    __slots__ = ("_cursor",)
+    __slots__ = ("_cursor", "_pipeline")
 
-    def __init__(self, cursor: psycopg.Cursor[Row]) -> None:
-        self._cursor = cursor
+    def __init__(self, cursor: psycopg.Cursor[Row], pipeline: psycopg.Pipeline | None) -> None:
+        self._cursor, self._pipeline = cursor, pipeline
 
     def rows(self) -> list[Row]:
         """All rows of the answer; to be read once."""
+        self._talk()
         return self._cursor.fetchall()
 
     def count(self) -> int:
         """The number of rows that the statement touched."""
+        self._talk()
         self._cursor._fetch_pipeline()
         return self._cursor.rowcount
+
+    def _talk(self) -> None:
+        """Send what was gathered up to now."""
+        if self._pipeline is not None and self._pipeline.command_queue:
+            pipeline = self._pipeline
+            self._cursor.connection.wait(psycopg.Pipeline._communicate_gen(pipeline))
+
+
+def _later() -> Generator[Any, Any, None]:
+    yield from ()
 
 
 def migrate(db: Database, *, phases: tuple[Phase, ...] = ("pre", "post"), folder: Path = MIGRATIONS) -> list[str]:

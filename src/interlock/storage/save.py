@@ -78,76 +78,64 @@ def save_decisions(
 
 
 def _save_orders(tx: Sender, part: int, orders: Sequence[Order], before: Mapping[OrderId, Before]) -> None:
-    lines: list[tuple[OrderId, Line]] = []
-    assignments: list[tuple[Order, Assignment]] = []
-    reservations: list[tuple[OrderId, Reservation]] = []
-    shipments: list[tuple[OrderId, Shipment]] = []
-    payments: list[Order] = []
-    returns: list[tuple[OrderId, Return]] = []
-    for order in orders:
-        order_id = order.order_id
-        old = before.get(order_id, _NEW)
-        known_lines, known_assignments, known_reservations = old.lines, old.assignments, old.reservations
-        lines += [(order_id, x) for n, x in order.lines.items() if known_lines.get(n) != astuple(x)]
-        changed_reservations = [
-            (order_id, x) for key, x in order.reservations.items() if known_reservations.get(key) != astuple(x)
-        ]
-        reservations += changed_reservations
-        moved = {x.assignment_no for _, x in changed_reservations}
-        assignments += [
-            (order, x) for n, x in order.assignments.items() if n in moved or known_assignments.get(n) != astuple(x)
-        ]
-        shipments += [(order_id, x) for n, x in order.shipments.items() if n > old.shipments]
-        if old.payment != astuple(order.payment):
-            payments.append(order)
-        returns += [(order_id, x) for ref, x in order.returns.items() if old.returns.get(ref) != (x.due, x.received)]
-    _write_orders(tx, part, orders)
-    if lines:
-        _write_lines(tx, part, lines)
-    if payments:
-        tx.send(
-            q.payments,
-            part=part,
-            order_ids=Texts([o.order_id for o in payments]),
-            currencies=Texts([o.currency for o in payments]),
-            authorized=Numerics([o.payment.authorized for o in payments]),
-            captured=Numerics([o.payment.captured for o in payments]),
-            refunded=Numerics([o.payment.refunded for o in payments]),
-        )
-    if assignments:
-        tx.send(
-            q.assignments,
-            part=part,
-            order_ids=Texts([o.order_id for o, _ in assignments]),
-            assignment_nos=Ints([a.assignment_no for _, a in assignments]),
-            nodes=Texts([a.node for _, a in assignments]),
-            states=Texts([o.assignment_state(a.assignment_no) for o, a in assignments]),
-            created_at=Times([a.created_at for _, a in assignments]),
-            released_at=Times([a.released_at for _, a in assignments]),
-            acknowledged_at=Times([a.acknowledged_at for _, a in assignments]),
-            warehouse_refs=Texts([a.warehouse_ref for _, a in assignments]),
-        )
-    if reservations:
-        tx.send(
-            q.reservations,
-            part=part,
-            order_ids=Texts([order_id for order_id, _ in reservations]),
-            line_nos=Ints([r.line_no for _, r in reservations]),
-            assignment_nos=Ints([r.assignment_no for _, r in reservations]),
-            skus=Texts([r.sku for _, r in reservations]),
-            nodes=Texts([r.node for _, r in reservations]),
-            quantities=Numerics([r.quantity for _, r in reservations]),
-            **{name: Numerics([getattr(r, name) for _, r in reservations]) for name in RESERVATION_COUNTS},
-        )
+    """New rows are inserted; of known ones what changed is written, and only that."""
+    known = [(order, before[order.order_id]) for order in orders if order.order_id in before]
+    new = [order for order in orders if order.order_id not in before]
+    if new:
+        _insert_orders(tx, part, new)
+        _insert_lines(tx, part, [(o.order_id, line) for o in new for line in o.lines.values()])
+        _insert_payments(tx, part, new)
+    if known:
+        _update_orders(tx, part, [order for order, _ in known])
+        lines = [(o.order_id, line) for o, old in known for n, line in o.lines.items() if old.lines[n] != astuple(line)]
+        if lines:
+            _update_lines(tx, part, lines)
+        payments = [order for order, old in known if old.payment != astuple(order.payment)]
+        if payments:
+            _update_payments(tx, part, payments)
+    new_reservations = [(o.order_id, r) for o in new for r in o.reservations.values()]
+    new_assignments = [(o, a) for o in new for a in o.assignments.values()]
+    changed: list[tuple[OrderId, Reservation]] = []
+    moved: list[tuple[Order, Assignment]] = []
+    for order, old in known:
+        numbers = set()
+        for key, reservation in order.reservations.items():
+            if key not in old.reservations:
+                new_reservations.append((order.order_id, reservation))
+            elif old.reservations[key] != astuple(reservation):
+                changed.append((order.order_id, reservation))
+                numbers.add(reservation.assignment_no)
+        for number, assignment in order.assignments.items():
+            if number not in old.assignments:
+                new_assignments.append((order, assignment))
+            elif number in numbers or old.assignments[number] != astuple(assignment):
+                moved.append((order, assignment))
+    if new_assignments:
+        _insert_assignments(tx, part, new_assignments)
+    if moved:
+        _update_assignments(tx, part, moved)
+    if new_reservations:
+        _insert_reservations(tx, part, new_reservations)
+    if changed:
+        _update_reservations(tx, part, changed)
+    shipments = [(o.order_id, s) for o in new for s in o.shipments.values()]
+    shipments += [(o.order_id, s) for o, old in known for n, s in o.shipments.items() if n > old.shipments]
     if shipments:
         _write_shipments(tx, part, shipments)
+    returns = [(o.order_id, r) for o in new for r in o.returns.values()]
+    returns += [
+        (o.order_id, r)
+        for o, old in known
+        for ref, r in o.returns.items()
+        if old.returns.get(ref) != (r.due, r.received)
+    ]
     if returns:
         _write_returns(tx, part, returns)
 
 
-def _write_orders(tx: Sender, part: int, orders: Sequence[Order]) -> None:
+def _insert_orders(tx: Sender, part: int, orders: Sequence[Order]) -> None:
     tx.send(
-        q.orders,
+        q.new_orders,
         part=part,
         order_ids=Texts([o.order_id for o in orders]),
         systems=Texts([o.system for o in orders]),
@@ -173,9 +161,22 @@ def _write_orders(tx: Sender, part: int, orders: Sequence[Order]) -> None:
     )
 
 
-def _write_lines(tx: Sender, part: int, lines: Sequence[tuple[OrderId, Line]]) -> None:
+def _update_orders(tx: Sender, part: int, orders: Sequence[Order]) -> None:
     tx.send(
-        q.lines,
+        q.orders,
+        part=part,
+        order_ids=Texts([o.order_id for o in orders]),
+        states=Texts([o.state for o in orders]),
+        seqs=Ints([o.seq for o in orders]),
+        hold_attempts=Ints([o.hold_attempts for o in orders]),
+        closed_at=Times([o.closed_at for o in orders]),
+        wake_at=Times([o.wake_at for o in orders]),
+    )
+
+
+def _insert_lines(tx: Sender, part: int, lines: Sequence[tuple[OrderId, Line]]) -> None:
+    tx.send(
+        q.new_lines,
         part=part,
         order_ids=Texts([order_id for order_id, _ in lines]),
         line_nos=Ints([x.line_no for _, x in lines]),
@@ -186,6 +187,83 @@ def _write_lines(tx: Sender, part: int, lines: Sequence[tuple[OrderId, Line]]) -
         quantities=Numerics([x.quantity for _, x in lines]),
         **{name: Numerics([getattr(x, name) for _, x in lines]) for name in LINE_COUNTS},
     )
+
+
+def _update_lines(tx: Sender, part: int, lines: Sequence[tuple[OrderId, Line]]) -> None:
+    tx.send(
+        q.lines,
+        part=part,
+        order_ids=Texts([order_id for order_id, _ in lines]),
+        line_nos=Ints([x.line_no for _, x in lines]),
+        **{name: Numerics([getattr(x, name) for _, x in lines]) for name in LINE_COUNTS},
+    )
+
+
+def _insert_payments(tx: Sender, part: int, orders: Sequence[Order]) -> None:
+    currencies = Texts([o.currency for o in orders])
+    tx.send(q.new_payments, part=part, currencies=currencies, **_payment_columns(orders))
+
+
+def _update_payments(tx: Sender, part: int, orders: Sequence[Order]) -> None:
+    tx.send(q.payments, part=part, **_payment_columns(orders))
+
+
+def _payment_columns(orders: Sequence[Order]) -> dict[str, Texts | Numerics]:
+    return {
+        "order_ids": Texts([o.order_id for o in orders]),
+        "authorized": Numerics([o.payment.authorized for o in orders]),
+        "captured": Numerics([o.payment.captured for o in orders]),
+        "refunded": Numerics([o.payment.refunded for o in orders]),
+    }
+
+
+def _insert_assignments(tx: Sender, part: int, assignments: Sequence[tuple[Order, Assignment]]) -> None:
+    tx.send(
+        q.new_assignments,
+        part=part,
+        nodes=Texts([a.node for _, a in assignments]),
+        created_at=Times([a.created_at for _, a in assignments]),
+        **_assignment_columns(assignments),
+    )
+
+
+def _update_assignments(tx: Sender, part: int, assignments: Sequence[tuple[Order, Assignment]]) -> None:
+    tx.send(q.assignments, part=part, **_assignment_columns(assignments))
+
+
+def _assignment_columns(assignments: Sequence[tuple[Order, Assignment]]) -> dict[str, Texts | Ints | Times]:
+    return {
+        "order_ids": Texts([o.order_id for o, _ in assignments]),
+        "assignment_nos": Ints([a.assignment_no for _, a in assignments]),
+        "states": Texts([o.assignment_state(a.assignment_no) for o, a in assignments]),
+        "released_at": Times([a.released_at for _, a in assignments]),
+        "acknowledged_at": Times([a.acknowledged_at for _, a in assignments]),
+        "warehouse_refs": Texts([a.warehouse_ref for _, a in assignments]),
+    }
+
+
+def _insert_reservations(tx: Sender, part: int, reservations: Sequence[tuple[OrderId, Reservation]]) -> None:
+    tx.send(
+        q.new_reservations,
+        part=part,
+        skus=Texts([r.sku for _, r in reservations]),
+        nodes=Texts([r.node for _, r in reservations]),
+        quantities=Numerics([r.quantity for _, r in reservations]),
+        **_reservation_columns(reservations),
+    )
+
+
+def _update_reservations(tx: Sender, part: int, reservations: Sequence[tuple[OrderId, Reservation]]) -> None:
+    tx.send(q.reservations, part=part, **_reservation_columns(reservations))
+
+
+def _reservation_columns(reservations: Sequence[tuple[OrderId, Reservation]]) -> dict[str, Texts | Ints | Numerics]:
+    return {
+        "order_ids": Texts([order_id for order_id, _ in reservations]),
+        "line_nos": Ints([r.line_no for _, r in reservations]),
+        "assignment_nos": Ints([r.assignment_no for _, r in reservations]),
+        **{name: Numerics([getattr(r, name) for _, r in reservations]) for name in RESERVATION_COUNTS},
+    }
 
 
 def _write_shipments(tx: Sender, part: int, shipments: Sequence[tuple[OrderId, Shipment]]) -> None:
@@ -328,6 +406,3 @@ def _save_exceptions(tx: Sender, part: int, decided: Sequence[tuple[Arrival, Dec
         owners=Texts([r[6] for r in rows]),
         due_at=Times([r[7] for r in rows]),
     )
-
-
-_NEW = Before({}, {}, {}, 0, (), {})

@@ -1,5 +1,5 @@
--- orders --
--- New orders, and how known ones stand now.
+-- new_orders --
+-- Orders that were not there.
 insert into orders
        (part, order_id, system, channel, number, currency, placed_at, created_at, time_zone, word, fulfillment,
         destination, pickup_node, customer, total, tax, shipping, state, seq, hold_attempts, closed_at, wake_at)
@@ -7,72 +7,113 @@ select %(part)s, *
   from unnest(%(order_ids)s, %(systems)s, %(channels)s, %(numbers)s, %(currencies)s, %(placed_at)s, %(created_at)s,
               %(time_zones)s, %(words)s, %(fulfillments)s, %(destinations)s, %(pickup_nodes)s, %(customers)s,
               %(totals)s, %(taxes)s, %(shippings)s, %(states)s, %(seqs)s, %(hold_attempts)s, %(closed_at)s,
-              %(wake_at)s)
-    on conflict (part, order_id) do update
-   set state = excluded.state,
-       seq = excluded.seq,
-       hold_attempts = excluded.hold_attempts,
-       closed_at = excluded.closed_at,
-       wake_at = excluded.wake_at;
+              %(wake_at)s);
 
--- lines --
--- New lines, and where the units of known ones are now.
+-- orders --
+-- How known orders stand now.
+update orders as o
+   set state = t.state,
+       seq = t.seq,
+       hold_attempts = t.hold_attempts,
+       closed_at = t.closed_at,
+       wake_at = t.wake_at
+  from unnest(%(order_ids)s, %(states)s, %(seqs)s, %(hold_attempts)s, %(closed_at)s, %(wake_at)s)
+       as t (order_id, state, seq, hold_attempts, closed_at, wake_at)
+ where o.part = %(part)s
+   and o.order_id = t.order_id;
+
+-- new_lines --
+-- The lines of orders that were not there.
 insert into lines
        (part, order_id, line_no, sku, source_sku, uom, unit_price, quantity,
         open, allocated, released, packed, shipped, canceled, returned, refunded, return_due)
 select %(part)s, *
   from unnest(%(order_ids)s, %(line_nos)s, %(skus)s, %(source_skus)s, %(uoms)s, %(unit_prices)s, %(quantities)s,
               %(open)s, %(allocated)s, %(released)s, %(packed)s, %(shipped)s, %(canceled)s, %(returned)s,
-              %(refunded)s, %(return_due)s)
-    on conflict (part, order_id, line_no) do update
-   set open = excluded.open,
-       allocated = excluded.allocated,
-       released = excluded.released,
-       packed = excluded.packed,
-       shipped = excluded.shipped,
-       canceled = excluded.canceled,
-       returned = excluded.returned,
-       refunded = excluded.refunded,
-       return_due = excluded.return_due;
+              %(refunded)s, %(return_due)s);
 
--- payments --
--- New payments, and what known ones have come to.
+-- lines --
+-- Where the units of known lines are now.
+update lines as l
+   set open = t.open,
+       allocated = t.allocated,
+       released = t.released,
+       packed = t.packed,
+       shipped = t.shipped,
+       canceled = t.canceled,
+       returned = t.returned,
+       refunded = t.refunded,
+       return_due = t.return_due
+  from unnest(%(order_ids)s, %(line_nos)s, %(open)s, %(allocated)s, %(released)s, %(packed)s, %(shipped)s,
+              %(canceled)s, %(returned)s, %(refunded)s, %(return_due)s)
+       as t (order_id, line_no, open, allocated, released, packed, shipped, canceled, returned, refunded, return_due)
+ where l.part = %(part)s
+   and l.order_id = t.order_id
+   and l.line_no = t.line_no;
+
+-- new_payments --
+-- The payments of orders that were not there.
 insert into payments (part, order_id, currency, authorized, captured, refunded)
 select %(part)s, *
-  from unnest(%(order_ids)s, %(currencies)s, %(authorized)s, %(captured)s, %(refunded)s)
-    on conflict (part, order_id) do update
-   set authorized = excluded.authorized,
-       captured = excluded.captured,
-       refunded = excluded.refunded;
+  from unnest(%(order_ids)s, %(currencies)s, %(authorized)s, %(captured)s, %(refunded)s);
 
--- assignments --
--- New assignments, and how known ones stand now.
+-- payments --
+-- What known payments have come to.
+update payments as p
+   set authorized = t.authorized,
+       captured = t.captured,
+       refunded = t.refunded
+  from unnest(%(order_ids)s, %(authorized)s, %(captured)s, %(refunded)s)
+       as t (order_id, authorized, captured, refunded)
+ where p.part = %(part)s
+   and p.order_id = t.order_id;
+
+-- new_assignments --
+-- Assignments that were not there.
 insert into assignments
        (part, order_id, assignment_no, node, state, created_at, released_at, acknowledged_at, warehouse_ref)
 select %(part)s, *
   from unnest(%(order_ids)s, %(assignment_nos)s, %(nodes)s, %(states)s, %(created_at)s, %(released_at)s,
-              %(acknowledged_at)s, %(warehouse_refs)s)
-    on conflict (part, order_id, assignment_no) do update
-   set state = excluded.state,
-       released_at = excluded.released_at,
-       acknowledged_at = excluded.acknowledged_at,
-       warehouse_ref = excluded.warehouse_ref;
+              %(acknowledged_at)s, %(warehouse_refs)s);
 
--- reservations --
--- New reservations, and what became of the units of known ones.
+-- assignments --
+-- How known assignments stand now.
+update assignments as a
+   set state = t.state,
+       released_at = t.released_at,
+       acknowledged_at = t.acknowledged_at,
+       warehouse_ref = t.warehouse_ref
+  from unnest(%(order_ids)s, %(assignment_nos)s, %(states)s, %(released_at)s, %(acknowledged_at)s, %(warehouse_refs)s)
+       as t (order_id, assignment_no, state, released_at, acknowledged_at, warehouse_ref)
+ where a.part = %(part)s
+   and a.order_id = t.order_id
+   and a.assignment_no = t.assignment_no;
+
+-- new_reservations --
+-- Reservations that were not there.
 insert into reservations
        (part, order_id, line_no, assignment_no, sku, node, quantity,
         allocated, released, packed, shipped, canceled, rejected)
 select %(part)s, *
   from unnest(%(order_ids)s, %(line_nos)s, %(assignment_nos)s, %(skus)s, %(nodes)s, %(quantities)s,
-              %(allocated)s, %(released)s, %(packed)s, %(shipped)s, %(canceled)s, %(rejected)s)
-    on conflict (part, order_id, line_no, assignment_no) do update
-   set allocated = excluded.allocated,
-       released = excluded.released,
-       packed = excluded.packed,
-       shipped = excluded.shipped,
-       canceled = excluded.canceled,
-       rejected = excluded.rejected;
+              %(allocated)s, %(released)s, %(packed)s, %(shipped)s, %(canceled)s, %(rejected)s);
+
+-- reservations --
+-- What became of the units of known reservations.
+update reservations as r
+   set allocated = t.allocated,
+       released = t.released,
+       packed = t.packed,
+       shipped = t.shipped,
+       canceled = t.canceled,
+       rejected = t.rejected
+  from unnest(%(order_ids)s, %(line_nos)s, %(assignment_nos)s, %(allocated)s, %(released)s, %(packed)s, %(shipped)s,
+              %(canceled)s, %(rejected)s)
+       as t (order_id, line_no, assignment_no, allocated, released, packed, shipped, canceled, rejected)
+ where r.part = %(part)s
+   and r.order_id = t.order_id
+   and r.line_no = t.line_no
+   and r.assignment_no = t.assignment_no;
 
 -- shipments --
 -- What left.
