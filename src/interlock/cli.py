@@ -59,7 +59,18 @@ EXIT_USAGE = 2
 def main() -> None:
     """The `interlock` program: an error that we know is one clear line, not a traceback."""
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # A plain trace: one with all local variables takes long to draw, and shows whole orders.
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     try:
         app()
     except EstateInvalid as error:
@@ -83,7 +94,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Where to listen.")] = 8420,
     processes: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
     workers: Annotated[int, typer.Option(help="Threads that work on what was accepted and on what time causes.")] = 1,
-    batch_threads: Annotated[int, typer.Option(help="Threads that process what callers wait for.")] = 2,
+    batch_threads: Annotated[int, typer.Option(help="Threads that process what callers wait for.")] = 3,
     folders: Annotated[bool, typer.Option(help="Poll the drop folders.")] = True,
     delivery: Annotated[bool, typer.Option(help="Deliver the outbox.")] = True,
     joins: Annotated[bool, typer.Option("--joins", hidden=True, help="Share the port of who started us.")] = False,

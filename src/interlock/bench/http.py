@@ -26,7 +26,7 @@ from interlock.storage.database import Database
 from interlock.web.api import WebServer, create_app
 
 HOST: Final = "127.0.0.1"
-BATCH_THREADS: Final = 2
+BATCH_THREADS: Final = 3
 START_S_MAX: Final = 30.0
 ANSWER_S_MAX: Final = 60.0
 WARM_UP_PER_CONNECTION: Final = 4

@@ -17,9 +17,9 @@ from interlock.domain.commands import AnyCommand, LineUnits, NewLine, Package, R
 from interlock.domain.estate import Fulfillment, Place
 from interlock.domain.values import ZERO
 
-_PAID: Final = frozenset({"authorized", "allocated", "released", "packed", "shipped", "closed"})
-_CAPTURED: Final = frozenset({"shipped", "closed"})
-_OVER: Final = frozenset({"canceled", "returned", "refunded"})
+PAID: Final = frozenset({"authorized", "allocated", "released", "packed", "shipped", "closed"})
+CAPTURED: Final = frozenset({"shipped", "closed"})
+OVER: Final = frozenset({"canceled", "returned", "refunded"})
 _FULFILLMENTS: Final[tuple[Fulfillment, ...]] = get_args(Fulfillment)
 _NEW_ORDER: Final = frozenset(
     ["order_id", "number", "channel", "placed_at", "currency", "fulfillment", "destination", "pickup_node"]
@@ -46,9 +46,9 @@ def create_order(form: Form) -> AnyCommand:
         form.missing("pickup_node", f"a node of the estate, because the fulfillment is {fulfillment}")
     lines = _new_lines(form)
     tax, shipping = form.amount("tax", ZERO), form.amount("shipping", ZERO)
-    total = form.amount("total", ZERO) if form.given("total") else _total(lines, tax, shipping)
+    total = form.amount("total", ZERO) if form.given("total") else total_of(lines, tax, shipping)
     state = _order_state(form)
-    authorized, captured = (total if state in _PAID else ZERO), (total if state in _CAPTURED else ZERO)
+    authorized, captured = (total if state in PAID else ZERO), (total if state in CAPTURED else ZERO)
     payment = form.form("payment", _PAYMENT)
     if payment is not None:
         captured = payment.amount("captured", ZERO)
@@ -110,7 +110,8 @@ def _refuse_double_lines(entries: Sequence[Form], lines: Sequence[NewLine | Line
         seen.add(line.line_no)
 
 
-def _total(lines: Sequence[NewLine], tax: Decimal, shipping: Decimal) -> Decimal:
+def total_of(lines: Sequence[NewLine], tax: Decimal, shipping: Decimal) -> Decimal:
+    """What an order costs that does not say it itself."""
     total = tax + shipping
     for line in lines:
         if line.unit_price:
@@ -125,8 +126,8 @@ def _order_state(form: Form) -> str | None:
     if not word or not system.states:
         return None
     state = form.sender.estate.state(system.id, word)
-    if state is None or state in _OVER:
-        known = [theirs for theirs, ours in system.states.items() if ours not in _OVER]
+    if state is None or state in OVER:
+        known = [theirs for theirs, ours in system.states.items() if ours not in OVER]
         form.wrong("status", f"a word for a new order that the estate maps for {system.id}{suggestion(word, known)}")
     return state
 

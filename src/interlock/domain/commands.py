@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from interlock.domain.estate import Fact, Fulfillment, Place
-from interlock.domain.values import EACH, NodeId, OrderId, Quantity, Sku
+from interlock.domain.values import EACH, ZERO, NodeId, OrderId, Quantity, Sku
 
 RejectReason = Literal["short_pick", "damaged", "not_found", "refused"]
 Disposition = Literal["restock", "damaged", "scrap"]
@@ -64,7 +64,7 @@ class NewLine(Part, frozen=True, kw_only=True):
     sku: Sku
     quantity: Quantity
     uom: str = EACH
-    unit_price: Decimal = Decimal(0)
+    unit_price: Decimal = ZERO
     source_sku: str = ""
 
 
@@ -171,11 +171,11 @@ class CreateOrder(OrderCommand, frozen=True, kw_only=True, tag="order.create"):
     destination: Place | None = None
     pickup_node: NodeId | None = None
     customer: str = ""
-    total: Decimal = Decimal(0)
-    tax: Decimal = Decimal(0)
-    shipping: Decimal = Decimal(0)
-    authorized: Decimal = Decimal(0)
-    captured: Decimal = Decimal(0)
+    total: Decimal = ZERO
+    tax: Decimal = ZERO
+    shipping: Decimal = ZERO
+    authorized: Decimal = ZERO
+    captured: Decimal = ZERO
 
     @property
     def key(self) -> str:

@@ -63,7 +63,7 @@ def create_app(
     estate: Estate,
     door: EngineDoor,
     *,
-    batch_threads: int = 2,
+    batch_threads: int = 3,
     batch_commands_max: int = 400,
     waiting_max: int = 5_000,
 ) -> Starlette:

@@ -1,0 +1,239 @@
+"""JSON as it should be, typed: what the ordinary bodies hold, and the single values in them.
+
+What is not as it should be is `Unusual`, or fails to decode; either way it is left to the careful way of reading.
+What is read here has the value that `mapping_fields.py` would give it. See `mapping_fast.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from interlock.connectors.mapping_fields import (
+    LINE_NO_MAX,
+    LINES_MAX,
+    TEXT_LENGTH_MAX,
+)
+from interlock.domain.commands import (
+    LineUnits,
+)
+from interlock.domain.estate import Place
+from interlock.domain.values import KEY_LENGTH_MAX, Quantity
+
+Number = int | float | str
+"""A number or its text. A float is there only to be seen and declined: asked for `int` alone, the decoder would
+round 1.00000000000000000001 to 1."""
+
+QUICK_QUANTITY_MAX: Final = 1_000_000_000
+QUICK_AMOUNT_MAX: Final = 10**15
+WHOLE_DIGITS_MAX: Final = 15
+DECIMALS_MAX: Final = 4
+ASSIGNMENT_DIGITS_MAX: Final = 9
+
+
+class Unusual(Exception):
+    """Not for the quick way."""
+
+
+# What is on the wire. A field that must be there has no default; for the others, None says that it was not there
+# (if it was null instead, then one key less is seen than there is).
+
+
+class Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    pass
+
+
+class WireLine(Wire):
+    sku: str
+    quantity: Number
+    line_no: int | float | None = None
+    uom: str | None = None
+    unit_price: Number | None = None
+
+
+class WirePlace(Wire):
+    country: str
+    region: str | None = None
+    postal_code: str | None = None
+    latitude: int | float | None = None
+    longitude: int | float | None = None
+
+
+class WirePayment(Wire):
+    authorized: Number | None = None
+    captured: Number | None = None
+
+
+class WireOrder(Wire):
+    order_id: str
+    channel: str
+    placed_at: str
+    currency: str
+    lines: list[WireLine]
+    number: str | None = None
+    fulfillment: str | None = None
+    destination: WirePlace | None = None
+    pickup_node: str | None = None
+    customer: str | None = None
+    total: Number | None = None
+    tax: Number | None = None
+    shipping: Number | None = None
+    payment: WirePayment | None = None
+    occurred_at: str | None = None
+    status: str | None = None
+
+
+class WireReport(Wire, kw_only=True):
+    ref: str | None = None
+    occurred_at: str | None = None
+    status: str | None = None
+
+
+class WireCapture(WireReport, kw_only=True):
+    order: str
+    amount: Number
+
+
+class WireAcknowledgment(WireReport, kw_only=True):
+    assignment: str
+    warehouse_ref: str | None = None
+
+
+class WireUnits(Wire):
+    line_no: int | float
+    quantity: Number
+
+
+class WirePackage(Wire):
+    tracking: str
+    carrier: str | None = None
+    lines: list[WireUnits] | None = None
+
+
+class WireConfirmation(WireReport, kw_only=True):
+    assignment: str
+    lines: list[WireUnits] | None = None
+    packages: list[WirePackage] | None = None
+    carrier: str | None = None
+    shipped_at: str | None = None
+
+
+decode_order: Final = msgspec.json.Decoder(WireOrder).decode
+decode_capture: Final = msgspec.json.Decoder(WireCapture).decode
+decode_acknowledgment: Final = msgspec.json.Decoder(WireAcknowledgment).decode
+decode_confirmation: Final = msgspec.json.Decoder(WireConfirmation).decode
+
+
+# Single values
+
+
+def refuse_hidden_keys(body: bytes, keys: int) -> None:
+    """Make sure that the body has as many keys as were seen: of a key that is there twice, the decoder shows one.
+
+    Where there is no backslash and no blank stands before a colon, `":` ends every key. It also begins a text that
+    begins with a colon, so the count is never below the number of keys: if it is what was seen, none was hidden.
+    """
+    if body.count(b'":') != keys or b"\\" in body:
+        raise Unusual
+    # Looking for one byte is far cheaper than for two.
+    for blank, before_colon in BLANKS:
+        if blank in body and before_colon in body:
+            raise Unusual
+
+
+BLANKS: Final = tuple((blank, blank + b":") for blank in (b" ", b"\n", b"\t", b"\r"))
+
+
+def unusual() -> Any:
+    raise Unusual
+
+
+def is_key(text: str) -> bool:
+    return 0 < len(text) <= KEY_LENGTH_MAX and text.isprintable() and text[0] != " " and text[-1] != " "
+
+
+def read_key(text: str) -> str:
+    if 0 < len(text) <= KEY_LENGTH_MAX and text.isprintable() and text[0] != " " and text[-1] != " ":
+        return text
+    raise Unusual
+
+
+def read_text(text: str) -> str:
+    if len(text) > TEXT_LENGTH_MAX or not text.isprintable():
+        raise Unusual
+    return text.strip()
+
+
+def read_line_no(number: int | float) -> int:
+    if type(number) is int and 0 < number <= LINE_NO_MAX:
+        return number
+    raise Unusual
+
+
+def read_quantity(written: Number) -> Quantity:
+    if type(written) is str and len(written) <= 9 and written.isascii() and written.isdigit():
+        written = int(written)
+    if type(written) is int and 0 < written < QUICK_QUANTITY_MAX:
+        return written
+    raise Unusual
+
+
+def read_amount(written: Number) -> Decimal:
+    """An amount of money in its shortest form: without the zeros at its end, and never with an exponent."""
+    if type(written) is str:
+        whole, point, decimals = written.partition(".")
+        if whole.isdigit() and len(whole) <= WHOLE_DIGITS_MAX and written.isascii():
+            if not point:
+                return Decimal(whole)
+            if decimals.isdigit() and len(decimals) <= DECIMALS_MAX:
+                decimals = decimals.rstrip("0")
+                return Decimal(f"{whole}.{decimals}") if decimals else Decimal(whole)
+    elif type(written) is int and 0 <= written < QUICK_AMOUNT_MAX:
+        return Decimal(written)
+    raise Unusual
+
+
+def read_place(wire: WirePlace) -> tuple[Place, int]:
+    """The place, and how many keys said it."""
+    keys = 1
+    if not (len(wire.country) == 2 and wire.country.isascii() and wire.country.isalpha()):
+        raise Unusual
+    region = postal_code = ""
+    if wire.region is not None:
+        keys += 1
+        region = read_text(wire.region)
+    if wire.postal_code is not None:
+        keys += 1
+        postal_code = read_text(wire.postal_code)
+    latitude, longitude = wire.latitude, wire.longitude
+    if latitude is not None and longitude is not None:
+        keys += 2
+        # A float may have been rounded to the limit from beyond it, but never from beyond it to within.
+        if not (-90 < latitude < 90 and -180 < longitude < 180):
+            raise Unusual
+        latitude, longitude = float(latitude), float(longitude)
+    elif latitude is not longitude:
+        raise Unusual
+    place = Place(
+        country=wire.country.upper(),
+        region=region,
+        postal_code=postal_code,
+        latitude=latitude,
+        longitude=longitude,
+    )
+    return place, keys
+
+
+def read_units(entries: Sequence[WireUnits] | None) -> tuple[tuple[LineUnits, ...], int]:
+    """The lines, and how many keys they had together, with that of their list."""
+    if entries is None:
+        return (), 0
+    if not 0 < len(entries) <= LINES_MAX:
+        raise Unusual
+    lines = tuple([LineUnits(read_line_no(each.line_no), read_quantity(each.quantity)) for each in entries])
+    if len({line.line_no for line in lines}) != len(lines):
+        raise Unusual
+    return lines, 1 + 2 * len(lines)
