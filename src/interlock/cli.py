@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import structlog
 import typer
 
 from interlock.bootstrap import Settings, open_app, open_database, steady_memory
@@ -31,7 +30,7 @@ from interlock.domain.values import OrderId, SystemId
 from interlock.operations.audit import audit as run_audit
 from interlock.storage import database, outbox, views
 from interlock.storage.status import status as read_status
-from interlock.terminal import err, lag, out, print_json, print_rows, print_table, say
+from interlock.terminal import err, lag, log_to_stderr, out, print_json, print_rows, print_table, say
 from interlock.web.api import create_app
 from interlock.web.server import WebServer
 
@@ -58,19 +57,7 @@ EXIT_USAGE = 2
 
 def main() -> None:
     """The `interlock` program: an error that we know is one clear line, not a traceback."""
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # A plain trace: one with all local variables takes long to draw, and shows whole orders.
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    log_to_stderr(logging.INFO)
     try:
         app()
     except EstateInvalid as error:

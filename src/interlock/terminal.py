@@ -1,11 +1,13 @@
-"""What commands print: tables for people, JSON for programs."""
+"""What commands print: tables for people, JSON for programs, and the log."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +15,23 @@ out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 _json = msgspec.json.Encoder(decimal_format="string")
+
+
+def log_to_stderr(level: int) -> None:
+    """Log as JSON lines beside the output, from this level on."""
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # A plain trace: one with all local variables takes long to draw, and shows whole orders.
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def say(text: str) -> None:

@@ -6,6 +6,7 @@ the clock starts, each connection has one of them under way, and of an answer on
 
 from __future__ import annotations
 
+import logging
 import selectors
 import socket
 import threading
@@ -18,11 +19,12 @@ from typing import Any, Final
 import msgspec
 
 from interlock.bench import workload
-from interlock.bench.processes import BenchFailed, Clock, Usage, context, log_to_stderr
+from interlock.bench.processes import BenchFailed, Clock, Usage, context
 from interlock.bench.workload import Workload
 from interlock.bootstrap import steady_memory
 from interlock.engine.door import Door
 from interlock.storage.database import Database
+from interlock.terminal import log_to_stderr
 from interlock.web.api import WebServer, create_app
 
 HOST: Final = "127.0.0.1"
@@ -82,7 +84,7 @@ def serving(dsn: str, processes: int = 1) -> Iterator[Servers]:
 
 
 def _serve(dsn: str, port: int, pipe: Connection) -> None:
-    log_to_stderr()
+    log_to_stderr(logging.WARNING)
     estate = workload.estate()
     with Database(dsn, pool_max=8) as db:
         app = create_app(db, estate, Door(db, estate), batch_threads=BATCH_THREADS)

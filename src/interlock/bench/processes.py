@@ -20,10 +20,10 @@ from threading import BrokenBarrierError, Thread
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
-import structlog
 
 from interlock.bootstrap import steady_memory
 from interlock.domain.errors import InterlockError
+from interlock.terminal import log_to_stderr
 
 PREPARE_S_MAX: Final = 300.0
 END_S_MAX: Final = 60.0
@@ -125,16 +125,8 @@ def _watch(sentinels: list[int], barrier: Any) -> None:
     barrier.abort()  # after the start nobody waits, and it means nothing
 
 
-def log_to_stderr() -> None:
-    """Only warnings, and not among the figures on stdout; for the first line of a new process."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
 def _child(work: Work[S], spec: S, barrier: Any, pipe: Connection) -> None:
-    log_to_stderr()
+    log_to_stderr(logging.WARNING)
     steady_memory()
     clock = Clock(barrier)
     try:

@@ -43,10 +43,12 @@ class Unusual(Exception):
 
 
 class Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    pass
+    """What all of these share: an unknown field makes a body unusual."""
 
 
 class WireLine(Wire):
+    """A line of an order."""
+
     sku: str
     quantity: Number
     line_no: int | float | None = None
@@ -55,6 +57,8 @@ class WireLine(Wire):
 
 
 class WirePlace(Wire):
+    """Where an order goes."""
+
     country: str
     region: str | None = None
     postal_code: str | None = None
@@ -63,11 +67,15 @@ class WirePlace(Wire):
 
 
 class WirePayment(Wire):
+    """What the channel has obtained already."""
+
     authorized: Number | None = None
     captured: Number | None = None
 
 
 class WireOrder(Wire):
+    """order.create."""
+
     order_id: str
     channel: str
     placed_at: str
@@ -87,33 +95,45 @@ class WireOrder(Wire):
 
 
 class WireReport(Wire, kw_only=True):
+    """What reports share: the number of the fact, when it was, and their word for it."""
+
     ref: str | None = None
     occurred_at: str | None = None
     status: str | None = None
 
 
 class WireCapture(WireReport, kw_only=True):
+    """order.capture."""
+
     order: str
     amount: Number
 
 
 class WireAcknowledgment(WireReport, kw_only=True):
+    """shipment.acknowledge."""
+
     assignment: str
     warehouse_ref: str | None = None
 
 
 class WireUnits(Wire):
+    """Units of a line."""
+
     line_no: int | float
     quantity: Number
 
 
 class WirePackage(Wire):
+    """A parcel."""
+
     tracking: str
     carrier: str | None = None
     lines: list[WireUnits] | None = None
 
 
 class WireConfirmation(WireReport, kw_only=True):
+    """shipment.confirm."""
+
     assignment: str
     lines: list[WireUnits] | None = None
     packages: list[WirePackage] | None = None

@@ -137,7 +137,6 @@ def _insert_orders(tx: Sender, part: int, orders: Sequence[Order]) -> None:
     tx.send(
         q.new_orders,
         part=part,
-        order_ids=Texts([o.order_id for o in orders]),
         systems=Texts([o.system for o in orders]),
         channels=Texts([o.channel for o in orders]),
         numbers=Texts([o.number for o in orders]),
@@ -153,50 +152,48 @@ def _insert_orders(tx: Sender, part: int, orders: Sequence[Order]) -> None:
         totals=Numerics([o.total for o in orders]),
         taxes=Numerics([o.tax for o in orders]),
         shippings=Numerics([o.shipping for o in orders]),
-        states=Texts([o.state for o in orders]),
-        seqs=Ints([o.seq for o in orders]),
-        hold_attempts=Ints([o.hold_attempts for o in orders]),
-        closed_at=Times([o.closed_at for o in orders]),
-        wake_at=Times([o.wake_at for o in orders]),
+        **_order_columns(orders),
     )
 
 
 def _update_orders(tx: Sender, part: int, orders: Sequence[Order]) -> None:
-    tx.send(
-        q.orders,
-        part=part,
-        order_ids=Texts([o.order_id for o in orders]),
-        states=Texts([o.state for o in orders]),
-        seqs=Ints([o.seq for o in orders]),
-        hold_attempts=Ints([o.hold_attempts for o in orders]),
-        closed_at=Times([o.closed_at for o in orders]),
-        wake_at=Times([o.wake_at for o in orders]),
-    )
+    tx.send(q.orders, part=part, **_order_columns(orders))
+
+
+def _order_columns(orders: Sequence[Order]) -> dict[str, Texts | Ints | Times]:
+    return {
+        "order_ids": Texts([o.order_id for o in orders]),
+        "states": Texts([o.state for o in orders]),
+        "seqs": Ints([o.seq for o in orders]),
+        "hold_attempts": Ints([o.hold_attempts for o in orders]),
+        "closed_at": Times([o.closed_at for o in orders]),
+        "wake_at": Times([o.wake_at for o in orders]),
+    }
 
 
 def _insert_lines(tx: Sender, part: int, lines: Sequence[tuple[OrderId, Line]]) -> None:
     tx.send(
         q.new_lines,
         part=part,
-        order_ids=Texts([order_id for order_id, _ in lines]),
-        line_nos=Ints([x.line_no for _, x in lines]),
         skus=Texts([x.sku for _, x in lines]),
         source_skus=Texts([x.source_sku for _, x in lines]),
         uoms=Texts([x.uom for _, x in lines]),
         unit_prices=Numerics([x.unit_price for _, x in lines]),
         quantities=Numerics([x.quantity for _, x in lines]),
-        **{name: Numerics([getattr(x, name) for _, x in lines]) for name in LINE_COUNTS},
+        **_line_columns(lines),
     )
 
 
 def _update_lines(tx: Sender, part: int, lines: Sequence[tuple[OrderId, Line]]) -> None:
-    tx.send(
-        q.lines,
-        part=part,
-        order_ids=Texts([order_id for order_id, _ in lines]),
-        line_nos=Ints([x.line_no for _, x in lines]),
+    tx.send(q.lines, part=part, **_line_columns(lines))
+
+
+def _line_columns(lines: Sequence[tuple[OrderId, Line]]) -> dict[str, Texts | Ints | Numerics]:
+    return {
+        "order_ids": Texts([order_id for order_id, _ in lines]),
+        "line_nos": Ints([x.line_no for _, x in lines]),
         **{name: Numerics([getattr(x, name) for _, x in lines]) for name in LINE_COUNTS},
-    )
+    }
 
 
 def _insert_payments(tx: Sender, part: int, orders: Sequence[Order]) -> None:
