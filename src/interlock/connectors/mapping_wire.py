@@ -168,32 +168,38 @@ BLANKS: Final = tuple((blank, blank + b":") for blank in (b" ", b"\n", b"\t", b"
 
 
 def unusual() -> Any:
+    """Decline, where an expression is wanted."""
     raise Unusual
 
 
 def is_key(text: str) -> bool:
+    """Whether this is surely a key as `values.key` wants it."""
     return 0 < len(text) <= KEY_LENGTH_MAX and text.isprintable() and text[0] != " " and text[-1] != " "
 
 
 def read_key(text: str) -> str:
-    if 0 < len(text) <= KEY_LENGTH_MAX and text.isprintable() and text[0] != " " and text[-1] != " ":
+    """A key that the careful way would take as it is."""
+    if is_key(text):
         return text
     raise Unusual
 
 
 def read_text(text: str) -> str:
+    """A short text, without the blanks around it."""
     if len(text) > TEXT_LENGTH_MAX or not text.isprintable():
         raise Unusual
     return text.strip()
 
 
 def read_line_no(number: int | float) -> int:
+    """A line number."""
     if type(number) is int and 0 < number <= LINE_NO_MAX:
         return number
     raise Unusual
 
 
 def read_quantity(written: Number) -> Quantity:
+    """A whole quantity above zero; any other is left to the careful way."""
     if type(written) is str and len(written) <= 9 and written.isascii() and written.isdigit():
         written = int(written)
     if type(written) is int and 0 < written < QUICK_QUANTITY_MAX:
