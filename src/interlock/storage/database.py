@@ -200,6 +200,9 @@ class Transaction:
             pipeline._communicate_gen = _later  # type: ignore[method-assign]
             try:
                 yield
+                # All of it, and the first error, while we are still inside: leaving would tell of a later one.
+                self._connection.wait(psycopg.Pipeline._communicate_gen(pipeline))
+                self._connection.wait(pipeline._fetch_gen(flush=True))
             finally:
                 self._pipeline = None
                 del pipeline._communicate_gen
