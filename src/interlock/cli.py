@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -53,6 +54,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 EXIT_BAD = 1
 EXIT_USAGE = 2
+PORT_WAIT_S = 3.0
 
 
 def main() -> None:
@@ -428,12 +430,20 @@ def _stop_with_starter(server: WebServer) -> None:
 
 
 def _check_free(host: str, port: int) -> None:
-    """The server would share a port with another one, and each would get some of the requests: not here."""
-    try:
-        with socket.create_server((host, port), reuse_port=False):
-            pass
-    except OSError as error:
-        raise InvalidValue("port", port, f"a port of {host} that is free ({error.strerror or error})") from error
+    """The server would share a port with another one, and each would get some of the requests: not here.
+
+    Waits a little: the helpers of a server that was killed notice it and end.
+    """
+    for last in (False,) * 10 + (True,):
+        try:
+            with socket.create_server((host, port), reuse_port=False):
+                return
+        except OSError as error:
+            if last:
+                raise InvalidValue(
+                    "port", port, f"a port of {host} that is free ({error.strerror or error})"
+                ) from error
+            time.sleep(PORT_WAIT_S / 10)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Two programs of their own talk over files and sockets only; here they are starte
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ class Service:
 
     def start(self) -> None:
         """Start it, and return when it answers. Raises DemoFailed if it does not."""
-        command = [sys.executable, "-m", "interlock.cli", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", "interlock.cli", "serve", "--port", str(self.port), "--processes", "2"]
         command += ["--estate", str(self.settings.estate), "--data-dir", str(self.settings.data_dir)]
         if self.settings.database_url:
             command += ["--database-url", self.settings.database_url]
@@ -106,9 +107,10 @@ class Service:
         raise DemoFailed(f"interlock serve did not come up; its log is {self.log}:\n{self._tail()}")
 
     def kill(self) -> None:
-        """End it as a power cut would, by SIGKILL."""
+        """End all of its processes as a power cut would, by SIGKILL; PostgreSQL is in another session and goes on."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
     def stop(self) -> None:
