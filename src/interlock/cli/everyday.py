@@ -1,12 +1,7 @@
-"""The command line: `interlock serve | work | demo | init | estate | migrate | ingest | trace | status | audit | bench`.
-
-Every command that prints data takes `--json`. Settings come from options, then from INTERLOCK_ESTATE,
-INTERLOCK_DATABASE_URL, INTERLOCK_DATA_DIR and INTERLOCK_PG_BIN, then from defaults.
-"""
+"""The everyday commands: serve, work, demo, init, estate, migrate, ingest, redeliver, trace, status, audit, bench."""
 
 from __future__ import annotations
 
-import logging
 import shutil
 import signal
 import socket
@@ -24,52 +19,27 @@ import msgspec
 import typer
 
 from interlock.bootstrap import Settings, open_app, open_database, steady_memory
+from interlock.cli.options import (
+    EXIT_BAD,
+    EXIT_USAGE,
+    PORT_WAIT_S,
+    DataOption,
+    EstateOption,
+    JsonOption,
+    UrlOption,
+    app,
+    estate_app,
+)
 from interlock.contracts.estate_file import check_estate, load_estate, starter
 from interlock.contracts.estate_map import as_mermaid, as_svg, estate_rows
-from interlock.domain.errors import EstateInvalid, InterlockError, InvalidValue
+from interlock.domain.errors import InvalidValue
 from interlock.domain.values import OrderId, SystemId
 from interlock.operations.audit import audit as run_audit
 from interlock.storage import database, outbox, views
 from interlock.storage.status import status as read_status
-from interlock.terminal import err, lag, log_to_stderr, out, print_json, print_rows, print_table, say
+from interlock.terminal import err, lag, out, print_json, print_rows, print_table, say
 from interlock.web.api import create_app
 from interlock.web.server import WebServer
-
-app = typer.Typer(
-    help="The order orchestration control plane.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-estate_app = typer.Typer(
-    help="The catalog of systems, nodes and channels.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(estate_app, name="estate")
-
-EstateOption = Annotated[Path | None, typer.Option("--estate", help="The estate file. [default: estate.yaml]")]
-UrlOption = Annotated[str | None, typer.Option("--database-url", help="An external PostgreSQL instead of our own.")]
-DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where our own PostgreSQL lives. [default: var]")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-EXIT_BAD = 1
-EXIT_USAGE = 2
-PORT_WAIT_S = 3.0
-
-
-def main() -> None:
-    """The `interlock` program: an error that we know is one clear line, not a traceback."""
-    log_to_stderr(logging.INFO)
-    try:
-        app()
-    except EstateInvalid as error:
-        for mistake in error.mistakes:
-            err.print(mistake, style="red", markup=False, highlight=False)
-        sys.exit(EXIT_BAD)
-    except (InterlockError, OSError) as error:
-        err.print(f"interlock: {error}", style="red", markup=False, highlight=False)
-        sys.exit(EXIT_BAD)
-
 
 # Running
 
@@ -444,7 +414,3 @@ def _check_free(host: str, port: int) -> None:
                     "port", port, f"a port of {host} that is free ({error.strerror or error})"
                 ) from error
             time.sleep(PORT_WAIT_S / 10)
-
-
-if __name__ == "__main__":
-    main()
