@@ -71,7 +71,7 @@ class InterlockPort(Protocol):
         """Every statement on everything, as `interlock audit` asks them."""
 
     def check_rest(self, now: datetime) -> list[Violation]:
-        """After a quiet time: no reservation without a live order, nothing parked and nothing unanswered that no exception names."""
+        """After a quiet time: no reservation without a live order; an exception for all that is parked or unanswered."""
 
     def digest(self) -> str:
         """A hash of all that is known: orders, positions, outcomes, exceptions; the same run gives the same one."""
