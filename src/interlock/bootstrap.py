@@ -23,9 +23,11 @@ from interlock.connectors.transports.files import DropFolder, FileResult
 from interlock.contracts.estate_file import load_estate
 from interlock.domain.errors import InvalidValue, StorageError
 from interlock.domain.estate import Estate
+from interlock.domain.values import part_of
 from interlock.engine.door import Door
 from interlock.engine.worker import Worker
-from interlock.storage import embedded, outbox
+from interlock.operations.clocks import ClockWatch
+from interlock.storage import embedded, messages, outbox, signed
 from interlock.storage.database import Database, Transaction, migrate
 
 FOLDER_WAIT_S = 0.5
@@ -85,6 +87,7 @@ class App:
         self.estate = estate
         self.door = Door(db, estate)
         self.mapper = Mapper(estate)
+        self._signing_parts = {part_of(system.id) for system in estate.systems.values() if system.signature}
         self.folders = [
             DropFolder(system, folder, self.mapper, self.door, db)
             for system in estate.systems.values()
@@ -111,7 +114,7 @@ class App:
     def services(self, *, workers: int = 1, folders: bool = True, delivery: bool = True) -> Iterator[threading.Event]:
         """Run workers, drop folders and delivery in threads of this process until the block ends; yields the stop signal."""
         stop = threading.Event()
-        chores = (self._overdue,)
+        chores = (self._overdue, self._bad_signatures, ClockWatch(self.estate))
         jobs: list[tuple[str, Callable[[threading.Event], object]]] = [
             (f"worker-{number}", Worker(self.door.batcher, chores=chores).run) for number in range(1, workers + 1)
         ]
@@ -146,8 +149,15 @@ class App:
                 _tell(result)
             stop.wait(FOLDER_WAIT_S)
 
+    def _bad_signatures(self, tx: Transaction, part: int, now: datetime) -> int:
+        if part not in self._signing_parts:
+            return 0
+        return signed.alarm_many(tx, part, now, self.estate.duty("bad_signature"))
+
     def _overdue(self, tx: Transaction, part: int, now: datetime) -> int:
-        return outbox.overdue_many(tx, part, now, self.estate.duty("ack_overdue"))
+        return outbox.overdue_many(tx, part, now, self.estate.duty("ack_overdue")) + messages.overdue_parked(
+            tx, part, now, self.estate.duty(messages.PARKED_TOO_LONG)
+        )
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from interlock.connectors.mapping import Mapper, MappingFailed
 from interlock.connectors.mapping_fast import QuickReader
-from interlock.connectors.mapping_fields import Sender
 from interlock.connectors.mapping_json import read_object
+from interlock.connectors.mapping_sender import Sender
 from interlock.domain import commands
 from interlock.domain.commands import AnyCommand, payload_hash
 from interlock.domain.estate import System

@@ -20,8 +20,9 @@ from collections.abc import Mapping
 from interlock.connectors.mapping_actions import ACTIONS, create_order
 from interlock.connectors.mapping_errors import UNREADABLE, MappingFailed, show, suggestion
 from interlock.connectors.mapping_fast import QuickReader
-from interlock.connectors.mapping_fields import Form, Sender
+from interlock.connectors.mapping_fields import Form
 from interlock.connectors.mapping_json import read_object
+from interlock.connectors.mapping_sender import Sender
 from interlock.domain.commands import AnyCommand
 from interlock.domain.decision import FieldError
 from interlock.domain.estate import Estate, System

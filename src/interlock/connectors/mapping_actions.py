@@ -15,7 +15,7 @@ from interlock.connectors.mapping_fields import ANY_UNIT, Form, plain
 from interlock.domain import commands
 from interlock.domain.commands import AnyCommand, LineUnits, NewLine, Package, Received
 from interlock.domain.estate import Fulfillment, Place
-from interlock.domain.values import ZERO
+from interlock.domain.values import ZERO, OrderId
 
 PAID: Final = frozenset({"authorized", "allocated", "released", "packed", "shipped", "closed"})
 CAPTURED: Final = frozenset({"shipped", "closed"})
@@ -74,6 +74,7 @@ def create_order(form: Form) -> AnyCommand:
         authorized=authorized,
         captured=captured,
         word=form.text("status"),
+        version=form.version("version"),
     )
 
 
@@ -160,6 +161,7 @@ class _Shared(TypedDict):
     occurred_at: Any
     time_zone: str
     word: str
+    version: int | None
 
 
 def _shared(form: Form, also: str | None = None) -> _Shared:
@@ -170,7 +172,7 @@ def _shared(form: Form, also: str | None = None) -> _Shared:
             form.wrong(also, f"only one of {also} and occurred_at")
         occurred = form.time(also)
     at, zone = occurred or (None, "")
-    return {"occurred_at": at, "time_zone": zone, "word": form.text("status")}
+    return {"occurred_at": at, "time_zone": zone, "word": form.text("status"), "version": form.version("version")}
 
 
 def _units(form: Form) -> tuple[LineUnits, ...]:
@@ -200,6 +202,15 @@ def _capture_order(form: Form) -> AnyCommand:
     )
 
 
+def _void_order(form: Form) -> AnyCommand:
+    return commands.VoidOrder(
+        order_id=form.order_id("order"),
+        ref=form.key("ref"),
+        amount=form.amount("amount", zero=False),
+        **_shared(form),
+    )
+
+
 def _hold_reservation(form: Form) -> AnyCommand:
     return commands.HoldReservation(
         order_id=form.order_id("order"),
@@ -210,18 +221,36 @@ def _hold_reservation(form: Form) -> AnyCommand:
     )
 
 
+def _cancel_reservation(form: Form) -> AnyCommand:
+    order_id = form.order_id("order")
+    return commands.CancelReservation(
+        order_id=order_id,
+        assignment_no=_number_of_assignment(form, order_id),
+        ref=form.key("ref"),
+        lines=_units(form),
+        exclude=form.flag("exclude"),
+        reason=form.text("reason"),
+        **_shared(form),
+    )
+
+
 def _release_shipment(form: Form) -> AnyCommand:
     order_id = form.order_id("order")
-    number = None
-    if form.given("assignment"):
-        value = form.record["assignment"]
-        if isinstance(value, str) and "/" in value:
-            of, number = form.assignment("assignment")
-            if of != order_id:
-                form.wrong("assignment", f"an assignment of the order {order_id}")
-        else:
-            number = form.whole("assignment")
+    number = _number_of_assignment(form, order_id)
     return commands.ReleaseShipment(order_id=order_id, assignment_no=number, ref=form.key("ref", ""), **_shared(form))
+
+
+def _number_of_assignment(form: Form, order_id: OrderId) -> int | None:
+    """The assignment of the order that is named, whole or by its number alone; None where none is."""
+    if not form.given("assignment"):
+        return None
+    value = form.record["assignment"]
+    if isinstance(value, str) and "/" in value:
+        of, number = form.assignment("assignment")
+        if of != order_id:
+            form.wrong("assignment", f"an assignment of the order {order_id}")
+        return number
+    return form.whole("assignment")
 
 
 def _acknowledge_shipment(form: Form) -> AnyCommand:
@@ -288,6 +317,16 @@ def _authorize_return(form: Form) -> AnyCommand:
         order_id=form.order_id("order"),
         ref=form.key("ref"),
         lines=_units(form),
+        reason=form.text("reason"),
+        **_shared(form),
+    )
+
+
+def _cancel_return(form: Form) -> AnyCommand:
+    return commands.CancelReturn(
+        order_id=form.order_id("order"),
+        ref=form.key("ref"),
+        return_ref=form.key("return_ref"),
         reason=form.text("reason"),
         **_shared(form),
     )
@@ -361,7 +400,7 @@ def _count_stock(form: Form) -> AnyCommand:
     )
 
 
-_ALWAYS: Final = frozenset({"occurred_at", "status"})
+_ALWAYS: Final = frozenset({"occurred_at", "status", "version"})
 _ORDER: Final = frozenset({"order", "ref"}) | _ALWAYS
 _ASSIGNMENT: Final = frozenset({"assignment", "ref"}) | _ALWAYS
 _STOCK: Final = frozenset({"sku", "node", "ref", "uom"}) | _ALWAYS
@@ -373,7 +412,9 @@ ACTIONS: Final[dict[str, tuple[Callable[[Form], AnyCommand], frozenset[str]]]] =
     ),
     "order.authorize": (_authorize_order, _ORDER | {"amount"}),
     "order.capture": (_capture_order, _ORDER | {"amount"}),
+    "order.void": (_void_order, _ORDER | {"amount"}),
     "reservation.hold": (_hold_reservation, _ORDER | {"lines", "node"}),
+    "reservation.cancel": (_cancel_reservation, _ORDER | {"assignment", "lines", "exclude", "reason"}),
     "shipment.release": (_release_shipment, _ORDER | {"assignment"}),
     "shipment.acknowledge": (_acknowledge_shipment, _ASSIGNMENT | {"warehouse_ref"}),
     "shipment.pack": (_pack_shipment, _ASSIGNMENT | {"lines"}),
@@ -381,6 +422,7 @@ ACTIONS: Final[dict[str, tuple[Callable[[Form], AnyCommand], frozenset[str]]]] =
     "shipment.reject": (_reject_shipment, _ASSIGNMENT | {"reason", "lines"}),
     "order.cancel": (_cancel_order, _ORDER | {"lines", "reason"}),
     "return.authorize": (_authorize_return, _ORDER | {"lines", "reason"}),
+    "return.cancel": (_cancel_return, _ORDER | {"return_ref", "reason"}),
     "return.receive": (_receive_return, _ORDER | {"return_ref", "node", "lines"}),
     "refund.issue": (_issue_refund, _ORDER | {"amount", "lines"}),
     "stock.adjust": (_adjust_stock, _STOCK | {"delta", "reason"}),

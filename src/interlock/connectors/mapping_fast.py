@@ -21,13 +21,8 @@ from typing import Any, Final, get_args
 import msgspec
 
 from interlock.connectors.mapping_actions import CAPTURED, OVER, PAID, total_of
-from interlock.connectors.mapping_fields import (
-    CACHED_MAX,
-    LINES_MAX,
-    YEAR_MAX,
-    YEAR_MIN,
-    Sender,
-)
+from interlock.connectors.mapping_fields import CACHED_MAX, LINES_MAX, YEAR_MAX, YEAR_MIN
+from interlock.connectors.mapping_sender import Sender
 from interlock.connectors.mapping_wire import (
     ASSIGNMENT_DIGITS_MAX,
     Unusual,

@@ -18,13 +18,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar, cast
-from zoneinfo import ZoneInfo
 
 from interlock.connectors.mapping_errors import show, suggestion
+from interlock.connectors.mapping_sender import Sender
 from interlock.domain import values
 from interlock.domain.decision import FieldError
 from interlock.domain.errors import InvalidValue
-from interlock.domain.estate import Estate, System
 from interlock.domain.values import EACH, NodeId, OrderId, Quantity, Sku
 
 ANY_UNIT: Final = ""
@@ -33,28 +32,19 @@ ANY_UNIT: Final = ""
 TEXT_LENGTH_MAX: Final = 500
 LINES_MAX: Final = 10_000
 LINE_NO_MAX: Final = 2**31 - 1
+VERSION_MAX: Final = 2**63 - 1
+"""What the database can count to."""
 CACHED_MAX: Final = 50_000
 YEAR_MIN, YEAR_MAX = 1970, 2200
 
 # Never more than the 28 digits with which Python calculates, so that nothing is rounded unseen.
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,16}(?:\.[0-9]{1,12})?(?:[eE][+-]?[0-9]{1,3})?")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,15}(?:\.0{1,9})?")
+_VERSION: Final = re.compile(r"[0-9]{1,19}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 
 W = TypeVar("W", bound=str)
-
-
-class Sender:
-    """What is asked about the sending system again and again: its SKUs, its zone, the scopes of order ids."""
-
-    def __init__(self, estate: Estate, system: System) -> None:
-        self.estate = estate
-        self.system = system
-        self.zone = ZoneInfo(system.time_zone)
-        self.scopes = frozenset(each.order_scope for each in estate.systems.values())
-        self.skus: dict[str, Sku] = {}
-        """SKUs in the system's words that were checked already, and ours."""
 
 
 class Form:
@@ -140,6 +130,18 @@ class Form:
             self.wrong(name, f"text of at most {TEXT_LENGTH_MAX} characters, without control characters")
             return ""
         return value.strip()
+
+    def flag(self, name: str) -> bool:
+        """Yes or no; no if it is not given. Files and forms say it as text."""
+        value = self.record.get(name)
+        if value is None or value == "":
+            return False
+        if type(value) is bool:
+            return value
+        if isinstance(value, str) and value in ("true", "false"):
+            return value == "true"
+        self.wrong(name, "true or false")
+        return False
 
     def one_of(self, name: str, words: Sequence[W], default: W | None = None) -> W:
         """One of the words that the field may hold."""
@@ -272,6 +274,17 @@ class Form:
                 return number
         self.wrong(name, f"a whole number from 1 to {LINE_NO_MAX}")
         return 0
+
+    def version(self, name: str) -> int | None:
+        """The source's own number of this statement: whole, from 0; None if it is not given."""
+        value = self.record.get(name)
+        if value is None or value == "":
+            return None
+        told = str(value)
+        if not isinstance(value, bool) and _VERSION.fullmatch(told) and int(told) <= VERSION_MAX:
+            return int(told)
+        self.wrong(name, f"a whole number from 0 to {VERSION_MAX}")
+        return None
 
     def quantity(self, name: str, uom: str, *, zero: bool = False, signed: bool = False) -> Quantity:
         """Units of a SKU: whole for each, and more than nothing unless told otherwise."""

@@ -34,7 +34,7 @@ _ORDER: Final = (
 _LINE: Final = ("quantity", "line_no", "sku", "uom", "unit_price")
 _EVENT: Final = ("event", "assignment", "ref")
 _DONE: Final = ("line_no", "quantity", "warehouse_ref", "tracking", "carrier", "occurred_at")
-_COUNT: Final = ("sku", "node", "counted", "uom", "ref", "occurred_at")
+_COUNT: Final = ("sku", "node", "counted", "uom", "ref", "occurred_at", "version")
 _ADJUSTMENT: Final = ("sku", "node", "delta", "uom", "reason", "ref", "occurred_at")
 
 FIELDS: Final[dict[RecordKind, tuple[str, ...]]] = {

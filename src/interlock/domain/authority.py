@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from interlock.domain.commands import AnyCommand, AssignmentCommand
 from interlock.domain.errors import Refusal
-from interlock.domain.estate import Estate
+from interlock.domain.estate import Estate, System
 from interlock.domain.model import Order
 from interlock.domain.values import SystemId
 
@@ -12,6 +12,15 @@ INTERLOCK = SystemId("interlock")
 """Ourselves: what time alone causes comes from here, by the same door as all else."""
 
 _OFFICE = frozenset({"backoffice", "erp"})
+
+
+_OFFICE_ONLY = frozenset({"reservation.cancel"})
+"""Actions on other systems' work: only who oversees all nodes may ask for them."""
+
+
+def may(system: System, kind: type[AnyCommand]) -> bool:
+    """Whether the estate lets the system ask for this kind of command."""
+    return system.authority.get(kind.fact) == "decide" and (kind.action not in _OFFICE_ONLY or system.kind in _OFFICE)
 
 
 def check(estate: Estate, system: SystemId, command: AnyCommand) -> None:
@@ -26,6 +35,8 @@ def check(estate: Estate, system: SystemId, command: AnyCommand) -> None:
             "no_authority",
             f"systems.{system}.authority.{command.fact} is observe: {system} may not {command.action}",
         )
+    if not may(known, type(command)):
+        raise Refusal("no_authority", f"{command.action} is for systems of kind {' or '.join(sorted(_OFFICE))}")
 
 
 def check_assignment(estate: Estate, system: SystemId, command: AssignmentCommand, order: Order) -> None:

@@ -92,7 +92,11 @@ class Package(Part, frozen=True, kw_only=True):
 
 
 class Command(Canonical, frozen=True, kw_only=True, tag_field="action"):
-    """What all commands share. `word` is the source's own word for what it asks, `occurred_at` when it says it was."""
+    """What all commands share. `word` is the source's own word for what it asks, `occurred_at` when it says it was.
+
+    `version` is the source's own number of this statement. It is no part of the payload: the same statement under a newer
+    number says nothing new.
+    """
 
     action: ClassVar[str]
     fact: ClassVar[Fact]
@@ -100,6 +104,7 @@ class Command(Canonical, frozen=True, kw_only=True, tag_field="action"):
     occurred_at: datetime | None = None
     time_zone: str = ""
     word: str = ""
+    version: int | None = None
 
     @property
     def subject(self) -> str:
@@ -200,6 +205,15 @@ class CaptureOrder(OrderCommand, frozen=True, kw_only=True, tag="order.capture")
     amount: Decimal
 
 
+class VoidOrder(OrderCommand, frozen=True, kw_only=True, tag="order.void"):
+    """So much of the authorization was given up again, never of what is captured."""
+
+    action = "order.void"
+    fact = "payment"
+
+    amount: Decimal
+
+
 class HoldReservation(OrderCommand, frozen=True, kw_only=True, tag="reservation.hold"):
     """Source and reserve the open units of the order (of `lines`, if any are named), at `node` only if one is named."""
 
@@ -208,6 +222,21 @@ class HoldReservation(OrderCommand, frozen=True, kw_only=True, tag="reservation.
 
     lines: tuple[LineUnits, ...] = ()
     node: NodeId | None = None
+
+
+class CancelReservation(OrderCommand, frozen=True, kw_only=True, tag="reservation.cancel"):
+    """Take held units back from their nodes: of one assignment, of `lines`, or all. They are open again.
+
+    With `exclude` sourcing leaves the nodes out for these SKUs for a time.
+    """
+
+    action = "reservation.cancel"
+    fact = "fulfillment"
+
+    assignment_no: int | None = None
+    lines: tuple[LineUnits, ...] = ()
+    exclude: bool = False
+    reason: str = ""
 
 
 class ReleaseShipment(OrderCommand, frozen=True, kw_only=True, tag="shipment.release"):
@@ -282,6 +311,16 @@ class AuthorizeReturn(OrderCommand, frozen=True, kw_only=True, tag="return.autho
     reason: str = ""
 
 
+class CancelReturn(OrderCommand, frozen=True, kw_only=True, tag="return.cancel"):
+    """What has not come yet of the return `return_ref` is not awaited any more."""
+
+    action = "return.cancel"
+    fact = "return"
+
+    return_ref: str
+    reason: str = ""
+
+
 class ReceiveReturn(OrderCommand, frozen=True, kw_only=True, tag="return.receive"):
     """Units came back to a node; `return_ref` is the return's number, where there was one."""
 
@@ -335,7 +374,9 @@ AnyCommand = (
     CreateOrder
     | AuthorizeOrder
     | CaptureOrder
+    | VoidOrder
     | HoldReservation
+    | CancelReservation
     | ReleaseShipment
     | AcknowledgeShipment
     | PackShipment
@@ -343,6 +384,7 @@ AnyCommand = (
     | RejectShipment
     | CancelOrder
     | AuthorizeReturn
+    | CancelReturn
     | ReceiveReturn
     | IssueRefund
     | CloseOrder
@@ -356,7 +398,9 @@ COMMANDS: dict[str, type[AnyCommand]] = {
         CreateOrder,
         AuthorizeOrder,
         CaptureOrder,
+        VoidOrder,
         HoldReservation,
+        CancelReservation,
         ReleaseShipment,
         AcknowledgeShipment,
         PackShipment,
@@ -364,6 +408,7 @@ COMMANDS: dict[str, type[AnyCommand]] = {
         RejectShipment,
         CancelOrder,
         AuthorizeReturn,
+        CancelReturn,
         ReceiveReturn,
         IssueRefund,
         CloseOrder,
@@ -389,4 +434,6 @@ def decode(body: bytes | str) -> AnyCommand:
 
 def payload_hash(command: AnyCommand) -> bytes:
     """Sixteen bytes (BLAKE2b) that are the same exactly when the canonical payload is the same."""
+    if command.version is not None:
+        command = msgspec.structs.replace(command, version=None)
     return blake2b(_encode(command), digest_size=16).digest()

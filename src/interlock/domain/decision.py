@@ -54,7 +54,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one arrival. `answer` is a JSON object: the first answer, however often it is asked again.
 
-    `first` is what became of it the first time: of a duplicate, it is what the original came to.
+    `first` is what became of it the first time: of a duplicate, it is what the original came to. What is parked names what
+    it `waits_for`, and becomes an exception when that has not come by `waits_until`.
     """
 
     message_id: UUID
@@ -63,6 +64,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     answer: msgspec.Raw = msgspec.Raw(b"{}")
     reason: str = ""
     waits_for: str = ""
+    waits_until: datetime | None = None
 
 
 class Movement(msgspec.Struct, frozen=True):
@@ -105,6 +107,17 @@ class Exclusion(msgspec.Struct, frozen=True):
     reason: str
 
 
+VersionKey = tuple[str, str, SystemId]
+"""Subject, fact (see `versions.fact_of`) and system: what a source's versions are counted for."""
+
+
+class Version(msgspec.Struct, frozen=True):
+    """The newest statement of a source that was applied."""
+
+    key: VersionKey
+    number: int
+
+
 class Decision(msgspec.Struct, kw_only=True):
     """Everything that follows from one command. It has no effect until it is saved.
 
@@ -126,6 +139,7 @@ class Decision(msgspec.Struct, kw_only=True):
     answered: list[int] = []
     exclusions: list[Exclusion] = []
     given: list[NodeId] = []
+    versions: list[Version] = []
 
 
 class World:
@@ -133,6 +147,8 @@ class World:
 
     `positions` holds every node of each SKU that the batch names. `strict` says that the positions are locked: what is
     seen there cannot change before the batch is saved, so absolute statements about stock (a count) are safe.
+    `newest` are the versions of sources' statements that were applied last. `early` are orders that are created in this
+    batch while a cancellation of theirs waits.
     """
 
     def __init__(
@@ -143,6 +159,7 @@ class World:
         orders: dict[OrderId, Order],
         positions: dict[Sku, dict[NodeId, Position]],
         load: dict[NodeId, int],
+        newest: dict[VersionKey, int] | None = None,
     ) -> None:
         self.estate = estate
         self.sourcing = sourcing
@@ -150,6 +167,8 @@ class World:
         self.orders = orders
         self.positions = positions
         self.load = load
+        self.newest = newest if newest is not None else {}
+        self.early: set[OrderId] = set()
 
     def position(self, sku: Sku, node: NodeId) -> Position:
         """The position of a SKU at a node; a new and empty one where there was none."""
@@ -217,6 +236,17 @@ class Draft:
         """The cause of a movement that follows from the event recorded last, for one of its lines."""
         order = self.order
         return f"{order.order_id}/{order.seq}/{line_no}"
+
+    def wait(self, waits_for: str, answer: dict[str, object] | None = None) -> None:
+        """The precondition is not there yet: park. To be called before anything is recorded."""
+        self.decision.outcome, self.decision.waits_for = "parked", waits_for
+        self.decision.answer = {"waits_for": waits_for, **(answer or {})}
+
+    def supersede(self, key: VersionKey, number: int | None) -> None:
+        """This statement of a source is the newest one now."""
+        if number is not None:
+            self.world.newest[key] = number
+            self.decision.versions.append(Version(key, number))
 
     def trouble(self, reason: str, what: str, explanation: str) -> None:
         """Show something to a person."""

@@ -23,7 +23,10 @@ FACTS: tuple[Fact, ...] = ("order", "payment", "fulfillment", "stock", "return",
 Authority = Literal["decide", "observe"]
 Fulfillment = Literal["delivery", "bopis", "ship_to_store", "carry_out"]
 RecordKind = Literal["sales", "stock_counts", "stock_adjustments", "fulfillment"]
+Updates = Literal["content", "numbered", "timed", "restated"]
+"""How a system's later word about the same thing is told from a mistake: docs/estate.md#updates."""
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+PARKED_S = 86_400.0
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -49,12 +52,15 @@ class RetryPolicy(Base, frozen=True, kw_only=True):
 
 
 class Limits(Base, frozen=True, kw_only=True):
-    """What a system may send us, and how fast it may be sent to."""
+    """What a system may send us and how fast, and how fast it may be sent to (`requests_per_s`, `burst`)."""
 
     requests_per_s: float | None = None
     burst: int = 10
     body_bytes_max: int = 1_048_576
     rows_max: int = 2_000_000
+    depth_max: int = 32
+    inbound_per_s: float | None = None
+    inbound_burst: int = 20
 
 
 class FolderIn(Base, tag_field="kind", tag="folder", frozen=True, kw_only=True):
@@ -92,8 +98,52 @@ class HttpOut(Base, tag_field="kind", tag="http", frozen=True, kw_only=True):
     timeout_s: float = 10.0
 
 
+class StandardWebhooks(Base, tag_field="kind", tag="standard_webhooks", frozen=True, kw_only=True):
+    """Requests signed by the Standard Webhooks scheme: id, timestamp and body, HMAC-SHA256.
+
+    `secrets_env` names the environment variables that hold the live secrets; `replay_s` is how long after its first arrival
+    the same request may come again, None for ever; `with_api_key`: the system sends its API key as well.
+    """
+
+    secrets_env: tuple[str, ...]
+    tolerance_s: float = 300.0
+    replay_s: float | None = None
+    with_api_key: bool = False
+
+
+class HmacSignature(Base, tag_field="kind", tag="hmac", frozen=True, kw_only=True):
+    """Requests signed by an HMAC in a header of their own; the rest as in StandardWebhooks.
+
+    `signed` is what the HMAC is made of: text in which {body}, {timestamp} and {id} stand for these. The header holds one
+    value, or several between commas or blanks; those that begin with `prefix` are signatures, and the timestamp may be
+    among them after `timestamp_prefix`.
+    """
+
+    header: str
+    secrets_env: tuple[str, ...]
+    algorithm: Literal["sha256", "sha1", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    secret_encoding: Literal["text", "hex", "base64"] = "text"
+    prefix: str = ""
+    signed: str = "{body}"
+    timestamp_header: str | None = None
+    timestamp_prefix: str | None = None
+    timestamp_format: Literal["seconds", "milliseconds", "iso"] = "seconds"
+    id_header: str | None = None
+    tolerance_s: float = 300.0
+    replay_s: float | None = None
+    with_api_key: bool = False
+
+
+Signature = StandardWebhooks | HmacSignature
+
+
 class System(Base, frozen=True, kw_only=True):
-    """An outside party: what it is, who owns it, what it may decide, and how we talk with it."""
+    """An outside party: what it is, who owns it, what it may decide, and how we talk with it.
+
+    `parking`: by action, or `*` for the rest, the seconds after which a parked message is work for a person.
+    `clock_tolerance_s`: by how much its clock may differ from ours before that is an exception.
+    """
 
     id: SystemId
     name: str
@@ -106,10 +156,18 @@ class System(Base, frozen=True, kw_only=True):
     api_key_sha256: tuple[str, ...] = ()
     inbound: tuple[FolderIn, ...] = ()
     outbound: FolderOut | HttpOut | None = None
+    signature: Signature | None = None
     ack_within_s: float = 14_400.0
     limits: Limits = Limits()
     retry: RetryPolicy = RetryPolicy()
     states: dict[str, str] = {}
+    updates: Updates = "content"
+    parking: dict[str, float] = {}
+    clock_tolerance_s: float = 300.0
+
+    def parked_s(self, action: str) -> float:
+        """Seconds for which a message of the action may stay parked before that is an exception; the message stays."""
+        return self.parking.get(action, self.parking.get("*", PARKED_S))
 
 
 class Place(Base, frozen=True, kw_only=True):
@@ -180,7 +238,10 @@ class SourcingPolicy(Base, frozen=True, kw_only=True):
 
 
 class Channel(Base, frozen=True, kw_only=True):
-    """Where orders come from, and how they are sourced and closed."""
+    """Where orders come from, and how they are sourced and closed.
+
+    `early_cancel`: whether a cancel that came before its order wins when the order comes, or is refused then.
+    """
 
     id: str
     system: SystemId
@@ -189,6 +250,7 @@ class Channel(Base, frozen=True, kw_only=True):
     sourcing: SourcingPolicy
     release: Literal["when_authorized", "at_once", "by_command"] = "when_authorized"
     close_after_s: float | None = 0.0
+    early_cancel: Literal["wins", "refuse"] = "wins"
 
 
 class Buffer(Base, frozen=True, kw_only=True):

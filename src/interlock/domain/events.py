@@ -69,6 +69,15 @@ class PaymentCaptured(Event, frozen=True, kw_only=True, tag="payment.captured"):
     amount: Decimal
 
 
+class PaymentVoided(Event, frozen=True, kw_only=True, tag="payment.voided"):
+    """This much of the authorization was given up again."""
+
+    type = "payment.voided"
+
+    ref: str
+    amount: Decimal
+
+
 class UnitsAllocated(Event, frozen=True, kw_only=True, tag="units.allocated"):
     """Open units were reserved at nodes: new assignments by number, what each holds, and the receipt of the choice."""
 
@@ -88,6 +97,17 @@ class UnitsBackordered(Event, frozen=True, kw_only=True, tag="units.backordered"
     units: tuple[LineUnits, ...]
     retry_at: datetime | None
     receipt: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class ReservationCanceled(Event, frozen=True, kw_only=True, tag="reservation.canceled"):
+    """Held units were taken back from their nodes: they are open again, and sourced again at `retry_at`."""
+
+    type = "reservation.canceled"
+
+    ref: str
+    held: tuple[Held, ...]
+    retry_at: datetime
+    reason: str = ""
 
 
 class AssignmentReleased(Event, frozen=True, kw_only=True, tag="assignment.released"):
@@ -165,6 +185,17 @@ class ReturnAuthorized(Event, frozen=True, kw_only=True, tag="return.authorized"
     reason: str = ""
 
 
+class ReturnCanceled(Event, frozen=True, kw_only=True, tag="return.canceled"):
+    """These units of a return are not awaited any more."""
+
+    type = "return.canceled"
+
+    ref: str
+    return_ref: str
+    units: tuple[LineUnits, ...]
+    reason: str = ""
+
+
 class UnitsReturned(Event, frozen=True, kw_only=True, tag="units.returned"):
     """Units came back to a node."""
 
@@ -206,8 +237,10 @@ AnyEvent = (
     OrderCreated
     | PaymentAuthorized
     | PaymentCaptured
+    | PaymentVoided
     | UnitsAllocated
     | UnitsBackordered
+    | ReservationCanceled
     | AssignmentReleased
     | AssignmentAcknowledged
     | UnitsPacked
@@ -215,6 +248,7 @@ AnyEvent = (
     | UnitsRejected
     | UnitsCanceled
     | ReturnAuthorized
+    | ReturnCanceled
     | UnitsReturned
     | RefundIssued
     | OrderClosed

@@ -18,8 +18,11 @@ from interlock.domain.events import (
     OrderReopened,
     PaymentAuthorized,
     PaymentCaptured,
+    PaymentVoided,
     RefundIssued,
+    ReservationCanceled,
     ReturnAuthorized,
+    ReturnCanceled,
     UnitsAllocated,
     UnitsBackordered,
     UnitsCanceled,
@@ -83,6 +86,9 @@ def _change(order: Order, event: AnyEvent) -> None:
         case UnitsRejected():
             for unit in event.units:
                 _move(order, unit.line_no, event.assignment_no, unit.quantity, _UNPACKED_FIRST, "rejected")
+        case ReservationCanceled():
+            for held in event.held:
+                _move(order, held.line_no, held.assignment_no, held.quantity, ("allocated", "released"), "rejected")
         case UnitsCanceled():
             for unit in event.open:
                 line = order.lines[unit.line_no]
@@ -96,6 +102,8 @@ def _change(order: Order, event: AnyEvent) -> None:
             order.payment.authorized += event.amount
         case PaymentCaptured():
             order.payment.captured += event.amount
+        case PaymentVoided():
+            order.payment.authorized -= event.amount
         case RefundIssued():
             order.payment.refunded += event.amount
             for unit in event.units:
@@ -106,6 +114,10 @@ def _change(order: Order, event: AnyEvent) -> None:
             )
             for unit in event.units:
                 order.lines[unit.line_no].return_due += unit.quantity
+        case ReturnCanceled():
+            for unit in event.units:
+                order.returns[event.return_ref].due[unit.line_no] -= unit.quantity
+                order.lines[unit.line_no].return_due -= unit.quantity
         case UnitsReturned():
             _return(order, event)
         case OrderClosed():
@@ -231,4 +243,10 @@ def _return(order: Order, event: UnitsReturned) -> None:
             line.return_due -= min(awaited, unit.quantity, line.return_due)
             expected.received[unit.line_no] = before + unit.quantity
         # What came back by another road, or without a number, is not awaited any more.
-        line.return_due = min(line.return_due, line.shipped)
+        beyond = line.return_due - line.shipped
+        for mine in order.returns.values() if beyond > 0 else ():
+            some = min(beyond, max(0, mine.due.get(unit.line_no, 0) - mine.received.get(unit.line_no, 0)))
+            if some:
+                mine.due[unit.line_no] -= some
+                line.return_due -= some
+                beyond -= some

@@ -15,7 +15,7 @@ Verdict = Literal["accept", "park", "stale", "refuse"]
 
 
 class Rule(NamedTuple):
-    """What to do, and why: the reason is a stable code for "refuse", and always ends up on the page."""
+    """What to do, and why: the reason is a stable code for "refuse", and what is waited for with "park" (else the order)."""
 
     verdict: Verdict
     reason: str
@@ -52,10 +52,23 @@ ARRIVALS: dict[str, dict[str, Rule]] = {
         ("canceled, refunded", "refuse", "order_over", "there is nothing left to pay for"),
     ),
     "order.capture": _table(ORDER_STANDINGS, _WAIT),
+    "order.void": _table(ORDER_STANDINGS, _WAIT),
     "reservation.hold": _table(
         ORDER_STANDINGS,
         _WAIT,
         ("allocated, released, packed, shipped, canceled, returned, refunded, closed", "stale", "", "no unit is open"),
+    ),
+    "reservation.cancel": _table(
+        ORDER_STANDINGS,
+        _WAIT,
+        ("packed", "refuse", "too_late", "the units are packed: their node may reject them"),
+        (
+            "shipped, returned, refunded, closed",
+            "refuse",
+            "too_late",
+            "the goods have left: authorize a return instead",
+        ),
+        ("canceled", "stale", "", "no unit is held"),
     ),
     "shipment.release": _table(
         ORDER_STANDINGS,
@@ -67,7 +80,7 @@ ARRIVALS: dict[str, dict[str, Rule]] = {
         ASSIGNMENT_STANDINGS,
         _WAIT,
         (NO_ASSIGNMENT, "refuse", "no_assignment", "the order has no such assignment"),
-        ("allocated", "refuse", "not_released", "nothing was sent that could be acknowledged"),
+        ("allocated", "park", "release", "waits for the release that it answers"),
         ("packed, shipped, canceled", "stale", "", "the goods have told more than the acknowledgment would"),
     ),
     "shipment.pack": _table(
@@ -113,6 +126,7 @@ ARRIVALS: dict[str, dict[str, Rule]] = {
         _WAIT,
         ("canceled", "refuse", "not_shipped", "nothing was shipped that could come back"),
     ),
+    "return.cancel": _table(ORDER_STANDINGS, _WAIT),
     "return.receive": _table(
         ORDER_STANDINGS,
         _WAIT,

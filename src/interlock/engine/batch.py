@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -20,6 +21,7 @@ from interlock.domain.commands import CountStock
 from interlock.domain.decision import Arrival, Outcome, Problem
 from interlock.domain.errors import StorageError, TransactionConflict
 from interlock.domain.estate import Estate
+from interlock.engine.desk import SqlDesk
 from interlock.engine.steps import Setting, Steps, WokenFailed
 from interlock.storage import messages
 from interlock.storage.database import Database, Transaction
@@ -31,6 +33,13 @@ STOCK_ATTEMPTS_MAX = 6
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+
+def now_utc() -> datetime:
+    """The clock on the wall."""
+    return datetime.now(UTC)
+
+
 Reader = Callable[[Transaction, int, int], list[Arrival]]
 """Reads what waits in a part: (transaction, part, limit) -> arrivals."""
 
@@ -39,11 +48,12 @@ Guilty = Mapping[UUID, Problem]
 
 
 class Batcher:
-    """Runs batches for one estate on one database. Safe to share between threads."""
+    """Runs batches for one estate on one database. Safe to share between threads. `clock` tells the time."""
 
-    def __init__(self, db: Database, estate: Estate) -> None:
+    def __init__(self, db: Database, estate: Estate, clock: Callable[[], datetime] = now_utc) -> None:
         self.db = db
         self.estate = estate
+        self.clock = clock
         self.setting = Setting(estate)
 
     def run(self, part: int, arrivals: Sequence[Arrival]) -> list[Outcome]:
@@ -55,7 +65,7 @@ class Batcher:
         def attempt(tx: Transaction, strict: bool, guilty: Guilty) -> list[Outcome]:
             with tx.pipeline():
                 messages.lock_part(tx, part)
-                return Steps(self.setting, tx, part, arrivals, kept=False, strict=strict, guilty=guilty).outcomes()
+                return self._steps(tx, part, arrivals, kept=False, strict=strict, guilty=guilty).outcomes()
 
         try:
             return self._optimistic(attempt, strict=_must_lock(arrivals))
@@ -91,7 +101,7 @@ class Batcher:
                     return 0
                 arrivals = [_guilty(found[0], blamed[1])]
             with tx.pipeline():
-                Steps(self.setting, tx, part, arrivals, kept=kept, strict=strict, guilty=guilty).outcomes()
+                self._steps(tx, part, arrivals, kept=kept, strict=strict, guilty=guilty).outcomes()
             return len(found)
 
         try:
@@ -104,6 +114,12 @@ class Batcher:
             if not found:
                 raise
             return self._optimistic(partial(attempt, blamed=(found[0], error)), strict=False)
+
+    def _steps(
+        self, tx: Transaction, part: int, arrivals: Sequence[Arrival], *, kept: bool, strict: bool, guilty: Guilty
+    ) -> Steps:
+        desk = SqlDesk(tx, part, self.estate, self.setting.sourcing, kept=kept, strict=strict)
+        return Steps(self.setting, desk, arrivals, self.clock(), guilty=guilty)
 
     def _optimistic(self, attempt: Callable[[Transaction, bool, Guilty], T], *, strict: bool) -> T:
         """Run without locks on stock first, and on locked rows if somebody else took what was seen."""

@@ -20,9 +20,9 @@ Run = Callable[[int, Sequence[Arrival]], list[Outcome]]
 class Door:
     """Where every edge hands over what came in. Safe to share between threads."""
 
-    def __init__(self, db: Database, estate: Estate) -> None:
+    def __init__(self, db: Database, estate: Estate, batcher: Batcher | None = None) -> None:
         self.db = db
-        self.batcher = Batcher(db, estate)
+        self.batcher = batcher or Batcher(db, estate)
 
     def process(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Keep, decide and save in one transaction for each part: for callers that wait. One outcome each, in order.

@@ -7,7 +7,7 @@ what those before it did), what waited for it goes on, and everything is written
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,19 +15,28 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from interlock.domain import authority, commands
-from interlock.domain.commands import AnyCommand, CountStock, CreateOrder, HoldReservation, OrderCommand, RejectShipment
+from interlock.domain.commands import (
+    AnyCommand,
+    CancelOrder,
+    CountStock,
+    CreateOrder,
+    HoldReservation,
+    OrderCommand,
+    RejectShipment,
+)
 from interlock.domain.decide import UNRECORDED, decide
 from interlock.domain.decision import Arrival, Decision, Outcome, OutcomeWord, Problem, Trouble, World
 from interlock.domain.estate import Estate
 from interlock.domain.sourcing import Sourcing
-from interlock.domain.values import NodeId, OrderId, Sku
-from interlock.storage import ledger, messages, stock
-from interlock.storage import world as worlds
-from interlock.storage.database import Transaction
-from interlock.storage.save import Before, save_decisions
-from interlock.storage.together import Together
+from interlock.domain.values import NodeId, OrderId
+from interlock.domain.versions import fact_of, may_restate
+from interlock.engine.desk import Desk, Wanted, Written
+from interlock.storage import ledger, messages
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
+PARKED_S = 86_400.0
+"""How long what a system that is not in the estate any more has sent may wait."""
+
 _UNREADABLE = Problem(reason="unreadable", explanation="it could not be read")
 
 
@@ -59,130 +68,171 @@ class Setting:
 
 
 class Steps:
-    """One attempt. `guilty` are parked messages to put away instead of deciding them."""
+    """One attempt at `now`. `guilty` are parked messages to put away instead of deciding them."""
 
     def __init__(
         self,
         setting: Setting,
-        tx: Transaction,
-        part: int,
+        desk: Desk,
         arrivals: Sequence[Arrival],
+        now: datetime,
         *,
-        kept: bool,
-        strict: bool,
         guilty: Mapping[UUID, Problem],
     ) -> None:
-        self.setting, self.tx, self.part, self.guilty = setting, tx, part, guilty
-        self.arrivals, self.kept, self.strict = arrivals, kept, strict
-        self.now = datetime.now(UTC)
+        self.setting, self.desk, self.guilty = setting, desk, guilty
+        self.arrivals, self.now = arrivals, now
         self.decided: list[tuple[Arrival, Decision]] = []
         self.results: dict[int, Outcome] = {}
         self.entries: dict[ledger.Key, ledger.Entry] = {}
         self.again: dict[ledger.Key, list[int]] = {}
-        self.woken_outcomes: list[Outcome] = []
+        self.woken: dict[UUID, tuple[Arrival, Outcome]] = {}
         self.freed: list[ledger.Key] = []
+        self.known: dict[ledger.Key, ledger.Known] = {}
         self.waiting: dict[str, list[tuple[int | None, Arrival]]] = {}
 
     def outcomes(self) -> list[Outcome]:
         """Do it: one outcome for each arrival, in order. Raises StockMissed if it must be run again, on locked rows."""
         readable = [(place, a, a.command) for place, a in enumerate(self.arrivals) if a.command and not a.problem]
         keys = [ledger_key(command) for _, _, command in readable]
-        created = [c.order_id for _, _, c in readable if isinstance(c, CreateOrder)]
-        known, awaited = ledger.known(ledger.ask_many(self.tx, self.part, keys, created)) if keys else ({}, set())
-        parked = messages.parked_many(self.tx, self.part, sorted(awaited)) if awaited else []
+        subjects = list(dict.fromkeys([c.order_id for _, _, c in readable if isinstance(c, OrderCommand)]))
+        self.known, awaited = self.desk.known(keys, subjects) if keys else ({}, set())
+        parked = self.desk.parked(sorted(awaited)) if awaited else []
         hashes = {place: commands.payload_hash(command) for place, _, command in readable}
 
         fresh: list[int] = []
         first: dict[ledger.Key, int] = {}
         later: list[tuple[int, ledger.Key]] = []
-        for (place, arrival, _), key in zip(readable, keys, strict=True):
-            if key in known:
-                self._answer_again(place, arrival, key, known[key], hashes[place])
-            elif key in first:
+        for (place, arrival, command), key in zip(readable, keys, strict=True):
+            seen = self.known.get(key)
+            if key in first:
                 later.append((place, key))
-            else:
+            elif seen is None or (seen.payload_hash != hashes[place] and self._may_restate(arrival, command)):
                 first[key] = place
                 fresh.append(place)
+            else:
+                self._answer_again(place, arrival, key, seen, hashes[place])
 
         for early in parked:
             self.waiting.setdefault(messages.subject_of(early), []).append((None, early))
         timers = [a for a in self.arrivals if a.problem is not None and a.system == authority.INTERLOCK]
         seen_by = [self.arrivals[place] for place in [*fresh, *(place for place, _ in later)]]
-        world, before = self._load([*seen_by, *timers, *parked])
-        woken = self._decide(world, fresh, hashes)
-        woken.update(self._silence(world, timer) for timer in timers)
+        world = self._load([*seen_by, *timers, *parked], set(self.known))
+        silent = self._decide(world, fresh, hashes)
+        silent.update(self._silence(world, timer) for timer in timers)
         for place, key in later:
-            if key not in self.entries:  # refused for its sender alone: the key is still free
-                first[key] = place
-                woken |= self._decide(world, [place], hashes)
-                continue
-            original = self.results[first[key]]
-            seen = ledger.Known(hashes[first[key]], original.outcome, bytes(original.answer))
-            self._answer_again(place, self.arrivals[place], key, seen, hashes[place])
+            silent |= self._come_again(world, place, key, first, hashes)
         for place, arrival in enumerate(self.arrivals):
             if arrival.problem is not None or arrival.command is None:
                 self.results[place] = self._quarantined(arrival, arrival.problem or _UNREADABLE)
-        self._save(world, before, woken, parked)
-        return [self.results[place] for place in range(len(self.arrivals))]
+        results = [self.results[place] for place in range(len(self.arrivals))]
+        self.desk.save(
+            world,
+            Written(
+                arrivals=self.arrivals,
+                results=results,
+                woken=list(self.woken.values()),
+                entries=list(self.entries.values()),
+                again={key: (counts[0], counts[1]) for key, counts in self.again.items()},
+                freed=self.freed,
+                decided=self.decided,
+                silent=silent,
+                days=self.setting.days(self.now) if any(d.given for _, d in self.decided) else {},
+            ),
+        )
+        return results
 
-    def _load(self, arrivals: Sequence[Arrival]) -> tuple[World, dict[OrderId, Before]]:
+    def _come_again(
+        self, world: World, place: int, key: ledger.Key, first: dict[ledger.Key, int], hashes: dict[int, bytes]
+    ) -> set[OrderId]:
+        """A key that was new in this batch came twice in it: answer as the first time, or decide where that is free again."""
+        arrival, original = self.arrivals[place], first[key]
+        restated = hashes[place] != hashes[original] and self._may_restate(arrival, _command(arrival))
+        if restated or not (key in self.entries or key in self.known):
+            # An update by its source; or the first was refused for its sender alone, and the key is still free.
+            first[key] = place
+            return self._decide(world, [place], hashes)
+        entry = self.entries.get(key)
+        seen = ledger.Known(entry.payload_hash, entry.outcome, bytes(entry.answer)) if entry else self.known[key]
+        self._answer_again(place, arrival, key, seen, hashes[place])
+        return set()
+
+    def _may_restate(self, arrival: Arrival, command: AnyCommand) -> bool:
+        return may_restate(self.setting.estate.systems.get(arrival.system), command)
+
+    def _load(self, arrivals: Sequence[Arrival], known: set[ledger.Key]) -> World:
         """What these arrivals must see. Only what may be sourced or counted needs its stock read."""
-        order_ids: set[OrderId] = set()
-        skus: set[Sku] = set()
-        sourced: set[OrderId] = set()
+        wanted = Wanted()
+        estate = self.setting.estate
         for arrival in arrivals:
             command = arrival.command
             if isinstance(command, CreateOrder):
                 if command.fulfillment != "carry_out":
-                    skus.update([line.sku for line in command.lines])
+                    wanted.skus.update([line.sku for line in command.lines])
+                if ledger_key(command) in known:  # told again, otherwise
+                    wanted.orders.add(command.order_id)
             elif isinstance(command, OrderCommand):
-                order_ids.add(command.order_id)
+                wanted.orders.add(command.order_id)
                 if isinstance(command, HoldReservation | RejectShipment):
-                    sourced.add(command.order_id)
+                    wanted.sourced.add(command.order_id)
             elif command is not None:
-                skus.add(command.sku)
-        orders = worlds.load_orders(self.tx, self.part, order_ids) if order_ids else {}
-        for order_id in sourced & orders.keys():
-            skus.update([line.sku for line in orders[order_id].lines.values()])
-        estate = self.setting.estate
-        # Days before positions, as they are saved: whoever locks them in another order meets a deadlock.
-        load = worlds.load_node_days(self.tx, self.setting.days(self.now), locked=self.strict) if skus else {}
-        counted = [(c.sku, c.node) for c in (a.command for a in arrivals) if isinstance(c, CountStock)]
-        if counted:
-            known = [(sku, node) for sku, node in counted if node in estate.nodes]
-            stock.open_many(self.tx, known, self.now)  # a row that is not there cannot be locked
-        asked = worlds.ask_positions(self.tx, skus, locked=self.strict) if skus else None
-        positions = worlds.positions(asked, estate) if asked else {}
-        before = {order_id: Before.of(order) for order_id, order in orders.items()}
-        return World(estate, self.setting.sourcing, self.now, orders, positions, load), before
+                wanted.skus.add(command.sku)
+                if isinstance(command, CountStock) and command.node in estate.nodes:
+                    wanted.counted.append((command.sku, command.node))
+            if command is not None and self._may_restate(arrival, command):
+                wanted.versions.append((command.subject, fact_of(command), arrival.system))
+        return self.desk.load(wanted, self.setting.days(self.now), self.now)
 
     def _decide(self, world: World, fresh: Sequence[int], hashes: dict[int, bytes]) -> set[OrderId]:
         """Decide what is new, and what waited for it. Gives the orders whose timer alone changed."""
-        woken: set[OrderId] = set()
+        silent: set[OrderId] = set()
         for place in fresh:
             arrival = self.arrivals[place]
             command = _command(arrival)
+            subject = command.subject
+            created = isinstance(command, CreateOrder)
+            if created and any(isinstance(early.command, CancelOrder) for _, early in self.waiting.get(subject, ())):
+                world.early.add(OrderId(subject))
             decision = self._decide_one(world, place, arrival, hashes[place])
             if decision.outcome == "parked":
-                self.waiting.setdefault(command.subject, []).append((place, arrival))
-                continue
-            if isinstance(command, CreateOrder) and decision.outcome == "processed":
-                for waited, early in self.waiting.pop(command.subject, []):
-                    self._go_on(world, waited, early)
+                self.waiting.setdefault(subject, []).append((place, arrival))
+            elif decision.outcome == "processed" and subject in self.waiting:
+                self._wake(world, subject, created=created)
+            world.early.discard(OrderId(subject))
             timer_failed = arrival.system == authority.INTERLOCK and decision.outcome != "processed"
-            if timer_failed and command.subject in world.orders:
-                woken.add(self._silence(world, arrival))
-        return woken
+            if timer_failed and subject in world.orders:
+                silent.add(self._silence(world, arrival))
+        return silent
 
-    def _go_on(self, world: World, place: int | None, early: Arrival) -> None:
+    def _wake(self, world: World, subject: str, *, created: bool) -> None:
+        """Something became true of the order: what waits is decided in order of arrival, until nothing more can go on.
+
+        When the order has just come, cancellations go first: what was canceled already shall not be told to anybody.
+        """
+        waiting = self.waiting.pop(subject)
+        if created:
+            waiting.sort(key=lambda item: not isinstance(item[1].command, CancelOrder))
+        moved = True
+        while moved and waiting:
+            moved = False
+            left: list[tuple[int | None, Arrival]] = []
+            for place, early in waiting:
+                outcome = self._go_on(world, place, early)
+                if outcome == "parked":
+                    left.append((place, early))
+                moved = moved or outcome == "processed"
+            waiting = left
+        if waiting:
+            self.waiting[subject] = waiting
+
+    def _go_on(self, world: World, place: int | None, early: Arrival) -> OutcomeWord:
         """What waited is decided now; if it was kept (no place in this batch) and fails, it must not take others along."""
         problem = self.guilty.get(early.message_id)
         if problem is not None:
             self.freed.append(ledger_key(_command(early)))
-            self.woken_outcomes.append(self._quarantined(early, problem))
-            return
+            self.woken[early.message_id] = early, self._quarantined(early, problem)
+            return "quarantined"
         try:
-            self._decide_one(world, place, early, commands.payload_hash(_command(early)))
+            return self._decide_one(world, place, early, commands.payload_hash(_command(early)), woken=True).outcome
         except Exception as error:
             if place is None:
                 raise WokenFailed(early, error) from error
@@ -194,7 +244,9 @@ class Steps:
         order.wake_at = None
         return order.order_id
 
-    def _decide_one(self, world: World, place: int | None, arrival: Arrival, payload_hash: bytes) -> Decision:
+    def _decide_one(
+        self, world: World, place: int | None, arrival: Arrival, payload_hash: bytes, *, woken: bool = False
+    ) -> Decision:
         command = _command(arrival)
         decision = decide(world, arrival.system, command)
         answer = _encode(
@@ -207,9 +259,16 @@ class Steps:
             answer=msgspec.Raw(answer),
             reason=decision.explanation or decision.reason,
             waits_for=decision.waits_for,
+            waits_until=self._waits_until(arrival, decision),
         )
         key = ledger_key(command)
-        if decision.reason not in UNRECORDED:
+        told_before = not woken and (key in self.known or key in self.entries)
+        if told_before and decision.outcome != "processed":
+            # A statement told again that changed nothing: the first answer stands.
+            counts = self.again.setdefault(key, [0, 0])
+            counts[0] += 1
+            counts[1] += decision.outcome == "conflict"
+        elif decision.reason not in UNRECORDED:
             self.entries[key] = ledger.Entry(
                 key, payload_hash, arrival.system, arrival.message_id, decision.outcome, answer
             )
@@ -217,10 +276,17 @@ class Steps:
             self.freed.append(key)  # it was parked before anybody could know that its sender may not ask for it
         self.decided.append((arrival, decision))
         if place is None:
-            self.woken_outcomes.append(outcome)
+            self.woken[arrival.message_id] = arrival, outcome
         else:
             self.results[place] = outcome
         return decision
+
+    def _waits_until(self, arrival: Arrival, decision: Decision) -> datetime | None:
+        if decision.outcome != "parked":
+            return None
+        system = self.setting.estate.systems.get(arrival.system)
+        patience_s = system.parked_s(_command(arrival).action) if system is not None else PARKED_S
+        return arrival.received_at + timedelta(seconds=patience_s)
 
     def _answer_again(
         self, place: int, arrival: Arrival, key: ledger.Key, seen: ledger.Known, payload_hash: bytes
@@ -263,28 +329,6 @@ class Steps:
                 )
             ),
         )
-
-    def _save(
-        self, world: World, before: dict[OrderId, Before], woken: set[OrderId], parked: Sequence[Arrival]
-    ) -> None:
-        tx, part, now = self.tx, self.part, self.now
-        results = [self.results[place] for place in range(len(self.arrivals))]
-        write = messages.settle_many if self.kept else messages.keep_many
-        writes = Together(tx)
-        write(writes, part, self.arrivals, results, now)
-        if self.woken_outcomes:
-            by_id = {arrival.message_id: arrival for arrival in parked}
-            awaited = [by_id[outcome.message_id] for outcome in self.woken_outcomes]
-            messages.settle_many(writes, part, awaited, self.woken_outcomes, now)
-        if self.entries:
-            ledger.record_many(writes, part, list(self.entries.values()), now)
-        days = self.setting.days(now) if any(d.given for _, d in self.decided) else {}
-        save_decisions(tx, writes, part, world, before, self.decided, woken, days, strict=self.strict)
-        if self.again:
-            # After the new keys: one of them may have come again in the same batch.
-            ledger.touch_many(tx, part, {key: (n[0], n[1]) for key, n in self.again.items()}, now)
-        if self.freed:
-            ledger.forget_many(tx, part, self.freed)
 
 
 def ledger_key(command: AnyCommand) -> ledger.Key:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from random import shuffle
+from uuid import UUID
 
 import structlog
 
@@ -91,10 +92,10 @@ class Worker:
 
 def _due(tx: Transaction, part: int, limit: int) -> list[Arrival]:
     now = datetime.now(UTC)
-    return [_arrival(order, now) for order in messages.due_many(tx, part, now, limit)]
+    return [timer(order, now, new_message_id()) for order in messages.due_many(tx, part, now, limit)]
 
 
-def _arrival(due: messages.Due, now: datetime) -> Arrival:
+def timer(due: messages.Due, now: datetime, message_id: UUID) -> Arrival:
     """What time asks for: open units are sourced again, a settled order is closed."""
     order_id, ref = OrderId(due.order_id), f"wake/{due.seq}"
     command: AnyCommand = (
@@ -103,7 +104,7 @@ def _arrival(due: messages.Due, now: datetime) -> Arrival:
         else CloseOrder(order_id=order_id, ref=ref)
     )
     return Arrival(
-        message_id=new_message_id(),
+        message_id=message_id,
         system=INTERLOCK,
         received_at=now,
         body=encode(command),

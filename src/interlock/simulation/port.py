@@ -23,8 +23,8 @@ CrashPoint = Literal["ledger", "load", "decide", "save", "commit", "answer"]
 """Before which step of a transaction the process dies; "answer" is after the commit."""
 
 
-class Crashed(Exception):
-    """The process died at this point of a batch, as it was asked to."""
+class Crashed(BaseException):
+    """The process died at this point of a batch, as it was asked to. Nothing that handles errors may handle this."""
 
 
 class Told(msgspec.Struct, frozen=True):

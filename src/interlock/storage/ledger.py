@@ -42,20 +42,20 @@ class Entry(msgspec.Struct, frozen=True):
     answer: bytes
 
 
-def ask_many(tx: Transaction, part: int, keys: Sequence[Key], created: Sequence[str]) -> Pending:
-    """Ask for what is known of these keys, and whether anything waits for the `created`; `known` reads the answer."""
+def ask_many(tx: Transaction, part: int, keys: Sequence[Key], orders: Sequence[str]) -> Pending:
+    """Ask for what is known of these keys, and whether anything is parked on the `orders`; `known` reads the answer."""
     return tx.send(
         q.read_many,
         part=part,
         subjects=Texts([key[0] for key in keys]),
         actions=Texts([key[1] for key in keys]),
         keys=Texts([key[2] for key in keys]),
-        created=Texts(created),
+        orders=Texts(orders),
     )
 
 
 def known(asked: Pending) -> tuple[dict[Key, Known], set[str]]:
-    """What `ask_many` found: known keys (a key that is missing is new), and the subjects that something waits for."""
+    """What `ask_many` found: known keys (a key that is missing is new), and the orders on which something is parked."""
     found: dict[Key, Known] = {}
     awaited: set[str] = set()
     for subject, action, key, payload_hash, outcome, answer in asked.rows():

@@ -9,16 +9,16 @@ select l.subject, l.action, l.business_key, l.payload_hash, l.outcome, l.answer:
    and l.action = asked.action
    and l.business_key = asked.business_key
  union all
--- Of what is created now: whether anything waits for it. Its key is never one that was asked for above.
+-- Of these orders: whether anything is parked on them.
 select l.subject, l.action, l.business_key, l.payload_hash, 'waits', '{}'
-  from unnest(%(created)s) as created (subject)
+  from unnest(%(orders)s) as orders (subject)
   join ledger as l
     on l.part = %(part)s
-   and l.subject = created.subject
+   and l.subject = orders.subject
  where l.outcome = 'parked';
 
 -- record_many --
--- Write new keys down with their first answer; a parked one that goes on gets its final answer here.
+-- Write new keys down with their first answer; a parked one that goes on, or a whole that was told anew, gets its answer here.
 insert into ledger as known
        (part, subject, action, business_key, payload_hash, system, first_message, first_seen_at, last_seen_at,
         outcome, answer)
@@ -26,7 +26,8 @@ select %(part)s, subject, action, business_key, payload_hash, system, message_id
   from unnest(%(subjects)s, %(actions)s, %(keys)s, %(hashes)s, %(systems)s, %(message_ids)s, %(outcomes)s, %(answers)s)
        as t (subject, action, business_key, payload_hash, system, message_id, outcome, answer)
     on conflict (part, subject, action, business_key) do update
-   set outcome = excluded.outcome,
+   set payload_hash = excluded.payload_hash,             -- another one where a source restated the whole
+       outcome = excluded.outcome,
        answer = excluded.answer,
        last_seen_at = excluded.last_seen_at;
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from interlock.domain import commands
 from interlock.domain.decision import Arrival, Outcome
+from interlock.domain.estate import Duty
 from interlock.domain.values import part_of
 from interlock.storage.arrays import Bytes, Jsons, SmallInts, Texts, Times, Uuids
 from interlock.storage.database import Row, Transaction, queries
 from interlock.storage.together import Sender
 
 q = queries(__file__)
+
+PARKED_TOO_LONG = "parked_too_long"
+OVERDUE_MAX = 500
+"""Messages that one round of a part makes exceptions of."""
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -76,6 +81,7 @@ def keep_many(tx: Sender, part: int, arrivals: Sequence[Arrival], outcomes: Sequ
         outcomes=Texts(words),
         reasons=Texts([o.reason or None for o in outcomes]),
         waits_for=Texts([o.waits_for or None for o in outcomes]),
+        waits_until=Times([o.waits_until for o in outcomes]),
     )
 
 
@@ -90,6 +96,35 @@ def settle_many(tx: Sender, part: int, arrivals: Sequence[Arrival], outcomes: Se
         outcomes=Texts([o.outcome for o in outcomes]),
         reasons=Texts([o.reason or None for o in outcomes]),
         waits_for=Texts([o.waits_for or None for o in outcomes]),
+        waits_until=Times([o.waits_until for o in outcomes]),
+    )
+
+
+def close_parked(tx: Transaction, part: int, woken: Sequence[tuple[Arrival, Outcome]], now: datetime) -> None:
+    """What was parked too long has gone on: the exceptions that said so are closed, with what became of it."""
+    gone_on = [(arrival, outcome) for arrival, outcome in woken if outcome.outcome != "parked"]
+    if gone_on:
+        tx.send(
+            q.close_parked,
+            part=part,
+            now=now,
+            subjects=Texts([subject_of(arrival) for arrival, _ in gone_on]),
+            exception_ids=Texts([f"{PARKED_TOO_LONG}/{arrival.message_id}" for arrival, _ in gone_on]),
+            outcomes=Texts([outcome.outcome for _, outcome in gone_on]),
+        )
+
+
+def overdue_parked(tx: Transaction, part: int, now: datetime, duty: Duty) -> int:
+    """Open an exception for each message of the part that has been parked longer than it may; gives how many."""
+    return len(
+        tx.query(
+            q.overdue_parked,
+            part=part,
+            now=now,
+            owner=duty.owner,
+            owner_due_at=now + timedelta(seconds=duty.within_s),
+            limit=OVERDUE_MAX,
+        )
     )
 
 

@@ -57,6 +57,7 @@ create table messages (
     reason            text,
     settled_at        timestamptz,
     waits_for         text,                            -- parked: what must come first
+    waits_until       timestamptz,                     -- parked: when it becomes an exception; null when it has
     primary key (part, subject, message_id),
     check (outcome in ('processed', 'duplicate', 'stale', 'parked', 'conflict', 'refused', 'quarantined'))
 ) with (fillfactor = 85);
@@ -64,6 +65,7 @@ create table messages (
 -- What waits, in the order of arrival.
 create index messages_waiting on messages (part, message_id) where outcome is null;
 create index messages_parked on messages (part, subject, message_id) where outcome = 'parked';
+create index messages_parked_until on messages (part, waits_until) where outcome = 'parked';
 
 -- One row for each request key that a client gave (Idempotency-Key): the same key never stands for two payloads.
 -- `part` is part_of(system/key).
@@ -92,6 +94,18 @@ create table ledger (
     outcome       text        not null,                -- processed, stale, refused, parked
     answer        json        not null,
     primary key (part, subject, action, business_key)
+) with (fillfactor = 90);
+
+
+-- The newest statement of each source about each thing: an order as a whole, the stock of a SKU at a node.
+create table versions (
+    part       smallint    not null,
+    subject    text        not null,
+    fact       text        not null,                   -- order.create, stock.count/NODE
+    system     text        not null,
+    number     bigint      not null,                   -- the source's own, or its time in microseconds
+    changed_at timestamptz not null,
+    primary key (part, subject, fact, system)
 ) with (fillfactor = 90);
 
 
@@ -351,3 +365,30 @@ create table node_days (
     orders integer  not null check (orders >= 0),
     primary key (part, node, day)
 ) with (fillfactor = 50);
+
+
+-- What is seen of callers at the edge ------------------------------------------------------------------------------------------
+
+-- How long after its stated time each live message came, as the least and the most of five minutes (`slot` is their begin).
+-- A time that lies ahead of ours is a negative lag. `part` is part_of(system).
+create table clock_lags (
+    part      smallint         not null,
+    system    text             not null,
+    slot      timestamptz      not null,
+    messages  bigint           not null,
+    lag_min_s double precision not null,
+    lag_max_s double precision not null,
+    last_at   timestamptz      not null,
+    primary key (part, system, slot)
+);
+
+-- Requests whose signature was refused, counted over five minutes. Nothing else is kept of them. `part` is part_of(system).
+create table signature_refusals (
+    part     smallint    not null,
+    system   text        not null,
+    slot     timestamptz not null,
+    refusals bigint      not null,
+    last_why text        not null,                     -- what was wrong with the last of them
+    last_at  timestamptz not null,
+    primary key (part, system, slot)
+);

@@ -162,6 +162,8 @@ def _told(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return f"payment authorized: {event.amount} more", {"ref": event.ref}
         case events.PaymentCaptured():
             return f"payment captured: {event.amount} more", {"ref": event.ref}
+        case events.PaymentVoided():
+            return f"authorization given up: {event.amount} of it", {"ref": event.ref}
         case events.UnitsAllocated():
             nodes = ", ".join(
                 f"{_held([h for h in event.held if h.assignment_no == number])} at {node} (assignment {number})"
@@ -171,6 +173,10 @@ def _told(event: AnyEvent) -> tuple[str, dict[str, Any]]:
         case events.UnitsBackordered():
             again = f"; tried again at {event.retry_at:%Y-%m-%d %H:%M:%S} UTC" if event.retry_at else ""
             return f"no node can fill {_units(event.units)} now{again}", {}
+        case events.ReservationCanceled():
+            because = f": {event.reason}" if event.reason else ""
+            again = f"; sourced again at {event.retry_at:%Y-%m-%d %H:%M:%S} UTC at the latest"
+            return f"taken back {_held(event.held)}{because}{again}", {"ref": event.ref}
         case events.AssignmentReleased():
             return f"assignment {event.assignment_no} released to its node", {"assignment_no": event.assignment_no}
         case events.AssignmentAcknowledged():
@@ -202,6 +208,10 @@ def _told(event: AnyEvent) -> tuple[str, dict[str, Any]]:
         case events.ReturnAuthorized():
             because = f": {event.reason}" if event.reason else ""
             return f"the customer may return {_units(event.units)}{because}", {"return_ref": event.ref}
+        case events.ReturnCanceled():
+            because = f": {event.reason}" if event.reason else ""
+            words = f"{_units(event.units)} of return {event.return_ref} is not awaited any more{because}"
+            return words, {"ref": event.ref, "return_ref": event.return_ref}
         case events.UnitsReturned():
             return (
                 f"{_units(event.units)} came back to {event.node}",

@@ -11,26 +11,30 @@ from typing import Any
 
 from interlock.domain import authority, lifecycle
 from interlock.domain.commands import AnyCommand, AssignmentCommand, CreateOrder, OrderCommand, StockCommand
-from interlock.domain.decide import orders, refunds, reservations, returns, shipments, stock
+from interlock.domain.decide import orders, refunds, reservations, restatements, returns, shipments, stock
 from interlock.domain.decision import Arrival, Decision, Draft, Trouble, World
 from interlock.domain.errors import Refusal
-from interlock.domain.events import UnitsBackordered
+from interlock.domain.events import ReservationCanceled, UnitsBackordered
 from interlock.domain.model import Order
 from interlock.domain.values import SystemId
+from interlock.domain.versions import may_restate
 
 DECIDERS: dict[str, Callable[[Draft, Any], None]] = {
     "order.create": orders.create,
     "order.authorize": orders.authorize,
     "order.capture": orders.capture,
+    "order.void": orders.void,
     "order.cancel": orders.cancel,
     "order.close": orders.close,
     "reservation.hold": reservations.hold,
+    "reservation.cancel": reservations.cancel,
     "shipment.release": shipments.release,
     "shipment.acknowledge": shipments.acknowledge,
     "shipment.pack": shipments.pack,
     "shipment.confirm": shipments.confirm,
     "shipment.reject": shipments.reject,
     "return.authorize": returns.authorize,
+    "return.cancel": returns.cancel,
     "return.receive": returns.receive,
     "refund.issue": refunds.issue,
     "stock.adjust": stock.adjust,
@@ -40,6 +44,9 @@ DECIDERS: dict[str, Callable[[Draft, Any], None]] = {
 
 UNRECORDED = frozenset({"unknown_system", "no_authority", "wrong_source"})
 """Refusals of the sender, not of the request: they leave the key free for the system that may use it."""
+
+SHOWN = frozenset({"early_cancel"})
+"""Refusals that a person must see, though the sender is told as well."""
 
 
 def decide_all(world: World, arrivals: Iterable[Arrival]) -> list[Decision]:
@@ -63,7 +70,7 @@ def decide(world: World, system: SystemId, command: AnyCommand) -> Decision:
             explanation=refusal.explanation,
             answer={"reason": refusal.reason, "detail": refusal.explanation},
             troubles=[Trouble(reason=refusal.reason, what=command.action, explanation=refusal.explanation)]
-            if refusal.reason in UNRECORDED
+            if refusal.reason in UNRECORDED or refusal.reason in SHOWN
             else [],
         )
 
@@ -83,19 +90,28 @@ def _decide_order(world: World, system: SystemId, command: OrderCommand) -> Deci
         )
     else:
         standing = str(order.state)
-    rule = lifecycle.verdict(command.action, standing)
     draft = Draft(world, system, order)
     decision = draft.decision
+    if (
+        order is not None
+        and isinstance(command, CreateOrder)
+        and may_restate(world.estate.systems.get(system), command)
+    ):
+        restatements.restate(draft, command)
+        order.wake_at = _wake_at(world, order, decision)
+        decision.answer = {**answer(order), **decision.answer}
+        return decision
+    rule = lifecycle.verdict(command.action, standing)
     match rule.verdict:
         case "park":
-            decision.outcome, decision.waits_for = "parked", command.order_id
-            decision.answer = {"order_id": command.order_id, "waits_for": command.order_id}
+            draft.wait(rule.reason or command.order_id, {"order_id": command.order_id})
             return decision
         case "stale":
             decision.outcome, decision.reason, decision.explanation = "stale", standing, rule.because
         case _:
             DECIDERS[command.action](draft, command)
-            draft.order.wake_at = _wake_at(world, draft.order, decision)
+            if decision.outcome != "parked":
+                draft.order.wake_at = _wake_at(world, draft.order, decision)
     decision.answer = {**answer(draft.order), **decision.answer}
     return decision
 
@@ -116,10 +132,11 @@ def answer(order: Order) -> dict[str, object]:
 def _wake_at(world: World, order: Order, decision: Decision) -> datetime | None:
     """When time itself acts on the order next: to source open units again, or to close it."""
     for event in reversed(decision.events):
-        if isinstance(event, UnitsBackordered):
+        if isinstance(event, UnitsBackordered | ReservationCanceled):
             return event.retry_at
     if any(line.open for line in order.lines.values()):
-        return order.wake_at
+        # What an early cancellation leaves has not been sourced yet: that is due at once.
+        return order.wake_at or (world.now if order.order_id in world.early else None)
     close_after_s = world.estate.channels[order.channel].close_after_s
     if close_after_s is not None and order.closed_at is None and order.settled:
         return world.now + timedelta(seconds=close_after_s)

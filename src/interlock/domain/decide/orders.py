@@ -1,8 +1,16 @@
-"""order.create, .authorize, .capture, .cancel and .close."""
+"""order.create, .authorize, .capture, .void, .cancel and .close."""
 
 from __future__ import annotations
 
-from interlock.domain.commands import AuthorizeOrder, CancelOrder, CaptureOrder, CloseOrder, CreateOrder, LineUnits
+from interlock.domain.commands import (
+    AuthorizeOrder,
+    CancelOrder,
+    CaptureOrder,
+    CloseOrder,
+    CreateOrder,
+    LineUnits,
+    VoidOrder,
+)
 from interlock.domain.decide import releases, reservations
 from interlock.domain.decision import Draft
 from interlock.domain.errors import Refusal
@@ -12,11 +20,13 @@ from interlock.domain.events import (
     OrderCreated,
     PaymentAuthorized,
     PaymentCaptured,
+    PaymentVoided,
     UnitsAllocated,
     UnitsCanceled,
     UnitsShipped,
 )
 from interlock.domain.values import NodeId, Quantity, plain
+from interlock.domain.versions import fact_of, number_of
 
 
 def create(draft: Draft, command: CreateOrder) -> None:
@@ -67,8 +77,12 @@ def create(draft: Draft, command: CreateOrder) -> None:
         draft.record(PaymentCaptured(ref=command.ref, amount=command.captured))
     if command.fulfillment == "carry_out" and pickup_node is not None:
         _carry_out(draft, command, pickup_node)
-    else:
+    elif command.order_id not in draft.world.early or channel.early_cancel == "refuse":
+        # What was canceled before it came is told to no node. What the cancellation leaves is sourced a moment later.
         reservations.source(draft)
+    system = estate.systems.get(draft.system)
+    if system is not None:
+        draft.supersede((command.order_id, fact_of(command), draft.system), number_of(system, command, now))
 
 
 def _carry_out(draft: Draft, command: CreateOrder, node: NodeId) -> None:
@@ -103,8 +117,11 @@ def authorize(draft: Draft, command: AuthorizeOrder) -> None:
 
 def capture(draft: Draft, command: CaptureOrder) -> None:
     """The payment was captured, never above what was authorized. docs/lifecycle.md#ordercapture"""
-    payment = draft.order.payment
-    if payment.captured + command.amount > payment.authorized:
+    payment, captured = draft.order.payment, draft.order.payment.captured + command.amount
+    if payment.authorized < captured <= draft.order.total:
+        draft.wait("authorization")
+        return
+    if captured > payment.authorized:
         raise Refusal(
             "over_captured",
             f"{payment.captured} of {payment.authorized} authorized is captured already;"
@@ -114,6 +131,21 @@ def capture(draft: Draft, command: CaptureOrder) -> None:
     draft.record(PaymentCaptured(ref=command.ref, amount=command.amount))
 
 
+def void(draft: Draft, command: VoidOrder) -> None:
+    """Authorized money is given up again, never what is captured. docs/lifecycle.md#ordervoid"""
+    payment = draft.order.payment
+    if payment.authorized < payment.captured + command.amount <= draft.order.total:
+        draft.wait("authorization")
+        return
+    if command.amount > payment.authorized - payment.captured:
+        raise Refusal(
+            "over_voided",
+            f"{payment.captured} of {payment.authorized} authorized is captured: {command.amount} is more than is left",
+            "amount",
+        )
+    draft.record(PaymentVoided(ref=command.ref, amount=command.amount))
+
+
 def cancel(draft: Draft, command: CancelOrder) -> None:
     """Cancel the order, or these units: open ones first, then allocated, then released. docs/lifecycle.md#ordercancel
 
@@ -121,6 +153,10 @@ def cancel(draft: Draft, command: CancelOrder) -> None:
     a person; if nothing can be, the command is refused.
     """
     order = draft.order
+    if order.order_id in draft.world.early and draft.world.estate.channels[order.channel].early_cancel == "refuse":
+        raise Refusal(
+            "early_cancel", f"{order.order_id} was canceled before it came: channel {order.channel} refuses that"
+        )
     asked: dict[int, Quantity | None] = {}
     for unit in command.lines:
         line = order.lines.get(unit.line_no)

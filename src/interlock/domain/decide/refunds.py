@@ -26,15 +26,24 @@ def issue(draft: Draft, command: IssueRefund) -> None:
     for line_no, units in wanted.items():
         if line_no not in refundable:
             raise Refusal("no_line", f"{order.order_id} has no line {line_no}", "lines")
-        if units > refundable[line_no]:
+        line = order.lines[line_no]
+        if units > line.quantity - line.refunded:
             raise Refusal(
                 "not_returned",
                 f"line {line_no} has {refundable[line_no]} canceled or returned units without a refund, not {units}",
                 "lines",
             )
+    if any(units > refundable[line_no] for line_no, units in wanted.items()) or (
+        not wanted and any(line.refunded < line.quantity for line in order.lines.values())
+    ):
+        draft.wait("return")
+        return
     if not wanted:
         raise Refusal("nothing_to_refund", f"no unit of {order.order_id} was canceled or returned without a refund")
     payment = order.payment
+    if payment.captured < payment.refunded + command.amount <= payment.authorized:
+        draft.wait("capture")
+        return
     if payment.refunded + command.amount > payment.captured:
         raise Refusal(
             "over_refunded",

@@ -1,4 +1,4 @@
-"""reservation.hold, and the sourcing that every action shares which leaves units open."""
+"""reservation.hold and .cancel, and the sourcing that every action shares which leaves units open."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import assert_never
 
 import msgspec
 
-from interlock.domain.commands import HoldReservation, LineUnits
+from interlock.domain.commands import CancelReservation, HoldReservation, LineUnits
 from interlock.domain.decide import releases
 from interlock.domain.decision import Draft
 from interlock.domain.errors import Refusal
 from interlock.domain.estate import Channel, Place, SourcingPolicy
-from interlock.domain.events import Held, UnitsAllocated, UnitsBackordered, UnitsCanceled
+from interlock.domain.events import Held, ReservationCanceled, UnitsAllocated, UnitsBackordered, UnitsCanceled
 from interlock.domain.model import Order
 from interlock.domain.sourcing import Plan, Request, Want
-from interlock.domain.values import NodeId, Quantity
+from interlock.domain.values import NodeId, Quantity, plain
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -36,6 +36,63 @@ def hold(draft: Draft, command: HoldReservation) -> None:
             raise Refusal("not_open", f"line {unit.line_no} has {line.open} open units, not {units}", "lines")
         wanted[unit.line_no] = units
     source(draft, wanted or None, command.node)
+
+
+def cancel(draft: Draft, command: CancelReservation) -> None:
+    """Take held units back from their nodes: they are open again. docs/lifecycle.md#reservationcancel
+
+    A node that was told to start is told not to. Packed units are too late. The order is sourced again after the policy's
+    wait, so that it never rests, unless a hold comes first.
+    """
+    order, now = draft.order, draft.world.now
+    policy = draft.world.estate.channels[order.channel].sourcing
+    held = _taken_back(order, command)
+    told: dict[int, list[LineUnits]] = {}
+    for unit in held:
+        allocated = order.reservations[unit.line_no, unit.assignment_no].allocated
+        if unit.quantity > allocated:
+            told.setdefault(unit.assignment_no, []).append(LineUnits(unit.line_no, plain(unit.quantity - allocated)))
+    retry_at = now + timedelta(seconds=policy.backorder_retry_s)
+    draft.record(ReservationCanceled(ref=command.ref, held=tuple(held), retry_at=retry_at, reason=command.reason))
+    for unit in held:
+        mine = order.reservations[unit.line_no, unit.assignment_no]
+        cause = f"{draft.cause(unit.line_no)}/{unit.assignment_no}"  # one line may be held twice at a node
+        draft.move("unreserve", mine.sku, mine.node, cause, reserved=-unit.quantity)
+        if command.exclude:
+            draft.exclude(mine.sku, mine.node, now + timedelta(seconds=policy.exclusion_s), "reservation_canceled")
+    for assignment_no, units in told.items():
+        releases.take_back(draft, assignment_no, units)
+        if not any(reservation.held for reservation in order.held_at(assignment_no)):
+            draft.decision.answered.append(assignment_no)  # there is nothing left that the node could acknowledge
+
+
+def _taken_back(order: Order, command: CancelReservation) -> list[Held]:
+    """The unpacked units that the command means: all, or those that it names. Raises Refusal where there are not so many."""
+    if command.assignment_no is not None and command.assignment_no not in order.assignments:
+        raise Refusal("no_assignment", f"{order.order_id} has no assignment {command.assignment_no}", "assignment")
+    mine = [r for r in order.reservations.values() if command.assignment_no in (None, r.assignment_no)]
+    wanted: dict[int, Quantity] = {}
+    for unit in command.lines:
+        if unit.line_no not in order.lines:
+            raise Refusal("no_line", f"{order.order_id} has no line {unit.line_no}", "lines")
+        wanted[unit.line_no] = wanted.get(unit.line_no, 0) + unit.quantity
+    if not command.lines:
+        for r in mine:
+            wanted[r.line_no] = wanted.get(r.line_no, 0) + r.allocated + r.released
+    held: list[Held] = []
+    for r in sorted(mine, key=lambda r: (not r.allocated, r.assignment_no)):
+        some = min(wanted.get(r.line_no, 0), r.allocated + r.released)
+        if some:
+            held.append(Held(r.line_no, r.assignment_no, plain(some)))
+            wanted[r.line_no] -= some
+    if not held or any(wanted.values()):
+        packed = any(r.packed and (not command.lines or wanted.get(r.line_no)) for r in mine)
+        raise Refusal(
+            "too_late" if packed else "not_held",
+            f"{order.order_id}: {'the units are packed' if packed else 'so many units are not held'}",
+            "lines",
+        )
+    return held
 
 
 def source(draft: Draft, wanted: Mapping[int, Quantity] | None = None, only_node: NodeId | None = None) -> None:

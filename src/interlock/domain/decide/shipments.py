@@ -25,6 +25,9 @@ from interlock.domain.values import Quantity, plain
 def release(draft: Draft, command: ReleaseShipment) -> None:
     """Tell the nodes to start. docs/lifecycle.md#shipmentrelease"""
     if not releases.release_allocated(draft, command.assignment_no):
+        if command.assignment_no is None and any(line.open for line in draft.order.lines.values()):
+            draft.wait("allocation")
+            return
         raise Refusal("nothing_allocated", f"{draft.order.order_id} holds no unit that waits for its release")
 
 

@@ -6,6 +6,7 @@ from interlock.domain.commands import AdjustStock, CountStock, StockCommand
 from interlock.domain.decision import Draft
 from interlock.domain.errors import Refusal
 from interlock.domain.values import Quantity
+from interlock.domain.versions import age, fact_of, number_of
 
 
 def adjust(draft: Draft, command: AdjustStock) -> None:
@@ -20,8 +21,36 @@ def count(draft: Draft, command: CountStock) -> None:
     _check(draft, command)
     position = draft.world.position(command.sku, command.node)
     difference = command.counted - position.physical
-    draft.move("count", command.sku, command.node, f"count/{command.ref}", physical=difference)
+    system, cause = draft.world.estate.systems.get(draft.system), f"count/{command.ref}"
+    number = number_of(system, command, draft.world.now) if system is not None else None
+    if number is not None:
+        key = (command.sku, fact_of(command), draft.system)
+        newest = draft.world.newest.get(key)
+        match age(number, newest):
+            case "older":
+                draft.decision.outcome, draft.decision.reason = "stale", "older_version"
+                draft.decision.explanation = f"{draft.system} has counted {command.sku} at {command.node} again since"
+                return
+            case "same":
+                _twice_the_same(draft, command, difference)
+                return
+            case _:
+                draft.supersede(key, number)
+                cause = f"{cause}/{number}"
+    draft.move("count", command.sku, command.node, cause, physical=difference)
     _tell(draft, command, difference)
+
+
+def _twice_the_same(draft: Draft, command: CountStock, difference: Quantity) -> None:
+    """The version that was applied last, under another name or with another payload."""
+    decision = draft.decision
+    decision.reason = "same_version"
+    if not difference:
+        decision.outcome, decision.explanation = "stale", "it restates what is known"
+        return
+    decision.outcome = "conflict"
+    decision.explanation = f"{draft.system} has told two counts of {command.sku} at {command.node} as the same version"
+    draft.trouble("conflict", f"{command.action}/{command.key}", decision.explanation)
 
 
 def _check(draft: Draft, command: StockCommand) -> None:
