@@ -112,7 +112,8 @@ def demo(
 
     outcome = run_demo(directory, everything=everything, orders=orders, keep=keep, console=err)
     if as_json:
-        print_json(outcome.summary)
+        found = [{"name": f.name, "holds": f.holds, "rows": f.count, "seconds": f.seconds} for f in outcome.findings]
+        print_json({**outcome.summary, "audit": found})
     else:
         outcome.show(out)
     if not outcome.green:
