@@ -20,7 +20,7 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 SECTIONS = ["What it means", "What to look at", "How to mend it", "How to close it"]
 
 # Where a reason is no literal, it can only be one of the named constant's.
-BY_CONSTANT = {"refusal.reason": "UNRECORDED"}
+BY_CONSTANT = {"refusal.reason": ("UNRECORDED", "SHOWN")}
 
 
 class ReasonUnreadable(Exception):
@@ -74,7 +74,7 @@ def codes_of_python(source: str) -> set[str]:
         if isinstance(reason, ast.Constant):
             codes.add(str(reason.value))
         elif written in BY_CONSTANT:
-            codes |= texts_of(tree, BY_CONSTANT[written])
+            codes = codes.union(*(texts_of(tree, name) for name in BY_CONSTANT[written]))
         else:
             raise ReasonUnreadable(f"line {call.lineno}: {written}: write it as a text, or teach BY_CONSTANT")
     return codes
@@ -118,13 +118,14 @@ def texts_of(tree: ast.AST, name: str) -> set[str]:
 def test_codes_are_found_in_calls_and_constants() -> None:
     source = """
 UNRECORDED = frozenset({"no_key", "no_right"})
+SHOWN = frozenset({"early"})
 draft.trouble("gone", name, "it is gone")
 Trouble(reason="late", what=x, explanation=y)
 Trouble(reason=refusal.reason, what=x, explanation=y)
 def trouble(self, reason): Trouble(reason=reason, what=x, explanation=y)
 """
 
-    assert codes_of_python(source) == {"gone", "late", "no_key", "no_right"}
+    assert codes_of_python(source) == {"gone", "late", "no_key", "no_right", "early"}
 
 
 def test_a_reason_that_cannot_be_read_is_an_error() -> None:

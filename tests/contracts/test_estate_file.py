@@ -181,6 +181,7 @@ FREE = {
     "columns",
     "fixed",
     "exceptions",
+    "parking",
 }
 
 

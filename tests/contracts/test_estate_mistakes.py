@@ -81,8 +81,8 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
         "name: Shop",
         "name: ${SHOP}",
         [
-            "6:11: systems.shop.name: found '${SHOP}'; expected the text itself: only token_env names"
-            " a variable, nothing else is filled in",
+            "6:11: systems.shop.name: found '${SHOP}'; expected the text itself: only token_env and secrets_env name"
+            " variables, nothing else is filled in",
         ],
     ),
     (

@@ -32,6 +32,8 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "folder_in": domain.FolderIn,
     "folder_out": domain.FolderOut,
     "http_out": domain.HttpOut,
+    "standard_webhooks": domain.StandardWebhooks,
+    "hmac": domain.HmacSignature,
     "place": domain.Place,
     "opening": domain.Opening,
     "policy": domain.SourcingPolicy,
@@ -46,10 +48,11 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
 # Where the file and the struct differ on purpose: only in the file, only in the struct.
 ONLY_FILE = {
     "folder_in": {"kind"}, "folder_out": {"kind"}, "http_out": {"kind"}, "system": {"connection"},
+    "standard_webhooks": {"kind"}, "hmac": {"kind"},
     "estate": {"interlock", "policies", "exceptions"},
 }  # fmt: skip
 ONLY_STRUCT = {
-    "node": {"id"}, "channel": {"id"}, "system": {"id", "api_key_sha256", "inbound", "outbound"},
+    "node": {"id"}, "channel": {"id"}, "system": {"id", "api_key_sha256", "inbound", "outbound", "signature"},
     "estate": {"duties", "default_duty"},
 }  # fmt: skip
 
@@ -57,7 +60,7 @@ ONLY_STRUCT = {
 def test_every_field_of_the_schema_is_in_the_structs_and_the_other_way_round() -> None:
     parts = objects()
     assert set(parts) == {*STRUCTS, "connection", "authority"}
-    assert set(parts["connection"]["properties"]) == {"api_key_sha256", "inbound", "outbound"}
+    assert set(parts["connection"]["properties"]) == {"api_key_sha256", "inbound", "outbound", "signature"}
     assert tuple(parts["authority"]["properties"]) == domain.FACTS
     for name, struct in STRUCTS.items():
         properties = parts[name]["properties"]
@@ -74,6 +77,7 @@ def test_the_words_of_the_schema_are_those_of_the_domain() -> None:
         (parts["folder_in"]["properties"]["records"]["enum"], domain.RecordKind),
         (parts["opening"]["properties"]["days"]["items"]["enum"], domain.Day),
         (schema()["$defs"]["fulfillment"]["enum"], domain.Fulfillment),
+        (parts["system"]["properties"]["updates"]["enum"], domain.Updates),
         (schema()["$defs"]["authority_word"]["enum"], domain.Authority),
     ]
     for words, literal in pairs:
@@ -87,6 +91,8 @@ def test_the_defaults_of_the_schema_are_those_of_the_structs() -> None:
         "folder_in",
         "folder_out",
         "http_out",
+        "standard_webhooks",
+        "hmac",
         "place",
         "policy",
         "buffer",

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+from array import array
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Final
 
 from interlock.connectors.mapping import Mapper, MappingFailed
 from interlock.domain.commands import AnyCommand
-from interlock.domain.decision import Arrival, Problem
+from interlock.domain.decision import Arrival, FieldError, Problem
 from interlock.domain.estate import System
 from interlock.engine.ids import new_message_id as new_message_id
 
@@ -28,13 +30,18 @@ def receive(
     *,
     content_type: str = JSON,
     idempotency_key: str | None = None,
+    source_message_id: str | None = None,
     trace_id: str | None = None,
     record: str | None = None,
 ) -> Arrival:
-    """One JSON body that came in now; without an action, the body names it itself."""
+    """One JSON body that came in now; without an action, the body names it itself.
+
+    The source's own id of the message is its idempotency key, where it has no other.
+    """
     command: AnyCommand | None = None
     problem: Problem | None = None
     try:
+        _refuse_depth(system, body)
         command = mapper.read(system, action, body, idempotency_key=idempotency_key)
     except MappingFailed as failed:
         problem = failed.problem
@@ -46,10 +53,33 @@ def receive(
         content_type=content_type,
         command=command,
         problem=problem,
-        source_message_id=idempotency_key,
+        source_message_id=source_message_id or idempotency_key,
         trace_id=trace_id,
         record=record,
     )
+
+
+_TEXT: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_STEPS: Final = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in range(256))
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+def depth_of(body: bytes) -> int:
+    """How deep JSON is nested, counted along its brackets: nothing is built, however deep it is.
+
+    Of bytes that are no JSON it is right up to the place where a parser would stop.
+    """
+    brackets = _TEXT.sub(b"", body).translate(None, _NO_BRACKETS)
+    return max(accumulate(array("b", brackets.translate(_STEPS)), initial=0))
+
+
+def _refuse_depth(system: System, body: bytes) -> None:
+    depth_max = system.limits.depth_max
+    # Fewer brackets than levels, as in almost all bodies: nothing to count.
+    if body.count(b"[") + body.count(b"{") <= depth_max or (depth := depth_of(body)) <= depth_max:
+        return
+    expected = f"at most {depth_max} levels (limits.depth_max of {system.id} in the estate)"
+    raise MappingFailed([FieldError("", f"nested {depth} levels deep", expected)])
 
 
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")

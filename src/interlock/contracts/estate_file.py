@@ -157,6 +157,7 @@ def _system(name: str, fields: dict[str, Any], currency: str, base: Path) -> dic
     system["states"] = {word.casefold(): state for word, state in system.get("states", {}).items()}
     system["api_key_sha256"] = connection.get("api_key_sha256", [])
     system["inbound"] = [_at(base, folder) for folder in connection.get("inbound", [])]
+    system["signature"] = connection.get("signature")
     system["outbound"] = _at(base, outbound) if isinstance(outbound, dict) else None
     return system
 

@@ -198,6 +198,8 @@ def _groups(nodes: Sequence[Node]) -> Iterator[_Satellite]:
 def _inward(system: System) -> str:
     """By which ways the system reaches us."""
     ways = ["API"] if system.api_key_sha256 else []
+    if system.signature is not None and not system.signature.with_api_key:
+        ways.append("signed calls")
     if system.inbound:
         records = dict.fromkeys(_RECORDS[folder.records] for folder in system.inbound)
         ways.append("files: " + ", ".join(records))

@@ -15,6 +15,7 @@ from typing import Any
 from interlock.contracts.estate_checks import UNKNOWN
 from interlock.contracts.estate_mistakes import Path, did_you_mean, dotted, shown
 from interlock.contracts.estate_schema import Walk
+from interlock.domain.commands import COMMANDS
 
 Values = dict[str, Any]
 
@@ -22,6 +23,8 @@ Values = dict[str, Any]
 def check_rules(walk: Walk, estate: Values, base: pathlib.Path) -> None:
     """Every rule over the whole estate; `base` is the directory that relative paths begin at."""
     _scopes_and_keys_are_of_one_system(walk, estate)
+    _signatures_can_be_checked(walk, estate)
+    _parking_names_actions(walk, estate)
     _folders_are_used_once(walk, estate, base)
     _folder_columns_make_sense(walk, estate)
     _retries_grow(walk, estate)
@@ -71,6 +74,51 @@ def _scopes_and_keys_are_of_one_system(walk: Walk, estate: Values) -> None:
                 path = ("systems", name, "connection", "api_key_sha256", place)
                 problem = f"found {key[:8]}..., which is a key of {other}"
                 walk.tell_at(path, f"{key[:8]}...", problem, "keys of its own for each system")
+
+
+def _signatures_can_be_checked(walk: Walk, estate: Values) -> None:
+    """What is read from a request is signed and what is signed can be read; a key that must come as well exists."""
+    for name, connection in _connections(estate):
+        signature = connection.get("signature")
+        if not isinstance(signature, dict):
+            continue
+        path: Path = ("systems", name, "connection", "signature")
+        if signature.get("with_api_key") is True and connection.get("api_key_sha256", []) == []:
+            problem = f"with_api_key is true, but {name} has no API key"
+            expected = f"a hash in systems.{name}.connection.api_key_sha256"
+            walk.tell_at((*path, "with_api_key"), True, problem, expected)
+        signed = signature.get("signed", "{body}")
+        if signature.get("kind") != "hmac" or signed is UNKNOWN:
+            continue
+        if "{body}" not in signed:
+            walk.tell_at(
+                (*path, "signed"), signed, f"found {shown(signed)}, in which no body is signed", "{body} in it"
+            )
+        if "timestamp_header" in signature and "timestamp_prefix" in signature:
+            problem = "timestamp_header and timestamp_prefix are both there"
+            walk.tell_at((*path, "timestamp_prefix"), None, problem, "the timestamp in one place")
+        for field, sources in (("timestamp", ("timestamp_header", "timestamp_prefix")), ("id", ("id_header",))):
+            given = [source for source in sources if source in signature]
+            if f"{{{field}}}" in signed and not given:
+                problem = f"{{{field}}} is signed, but nothing says where it is found"
+                walk.tell_at((*path, "signed"), signed, problem, " or ".join(sources))
+            elif field == "timestamp" and given and "{timestamp}" not in signed:
+                problem = "the timestamp is not signed: anybody could change it"
+                walk.tell_at((*path, given[0]), signature[given[0]], problem, "{timestamp} in signed")
+
+
+def _parking_names_actions(walk: Walk, estate: Values) -> None:
+    """Times are given for actions that there are."""
+    for name, system in _entries(estate, "systems"):
+        for action in system.get("parking") or ():
+            if action != "*" and "." in action and action not in COMMANDS:
+                walk.tell_at(
+                    ("systems", name, "parking", action),
+                    action,
+                    f"found {shown(action)}, which is no action",
+                    "an action such as order.cancel, or * for all others",
+                    did_you_mean(action, COMMANDS),
+                )
 
 
 def _folders_are_used_once(walk: Walk, estate: Values, base: pathlib.Path) -> None:

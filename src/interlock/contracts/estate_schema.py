@@ -146,13 +146,13 @@ class Walk:
         ):
             return self.wrong(at, path, found, rule, HOW_TO_HASH if rule.get("x-check") == "sha256" else "")
         if isinstance(found, str) and "${" in found:
-            what = "the text itself: only token_env names a variable, nothing else is filled in"
+            what = "the text itself: only token_env and secrets_env name variables, nothing else is filled in"
             return self.wrong(at, path, found, {"x-expected": what})
         if "x-names" in rule and not self.known(at, path, found, rule["x-names"]):
             return UNKNOWN
         if "x-check" in rule:
             return self.checked(at, path, found, rule)
-        return found
+        return int(found) if rule.get("type") == "integer" else found  # 2e3 is a whole number too
 
     def mapping(self, spot: Spot, rule: Schema, path: Path, key_at: tuple[int, int]) -> Any:
         """Field by field, or entry by entry where the keys are free."""

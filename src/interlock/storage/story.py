@@ -91,7 +91,7 @@ _BECAME: Final[dict[str, str]] = {
     "processed": "processed",
     "duplicate": "the same as before: nothing was done again",
     "stale": "stale: nothing new in it",
-    "parked": "parked until {waits_for} exists",
+    "parked": "parked, it waits for {waits_for}",
     "conflict": "conflict: the same key came before with another payload",
     "refused": "refused",
     "quarantined": "quarantined",

@@ -11,6 +11,8 @@ threads, a few at a time, so that people looking never hold up orders coming in.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -31,14 +33,16 @@ from interlock.domain import values
 from interlock.domain.commands import COMMANDS
 from interlock.domain.errors import InvalidValue
 from interlock.domain.estate import Estate
-from interlock.storage import views
+from interlock.operations.clocks import clocks
+from interlock.storage import signed, views
 from interlock.storage.database import Database
 from interlock.web import bodies
 from interlock.web.answers import answer_to_error
 from interlock.web.bulk import NDJSON, take_many
-from interlock.web.callers import Callers
+from interlock.web.callers import Caller, Callers
 from interlock.web.door import Batcher, EngineDoor
 from interlock.web.intake import Intake, Sent
+from interlock.web.observed import Observed
 from interlock.web.openapi import openapi
 from interlock.web.problems import JSON, ProblemRaised, problem, problem_response
 from interlock.web.server import WebServer, serve
@@ -66,23 +70,40 @@ def create_app(
     batch_threads: int = 3,
     batch_commands_max: int = 400,
     waiting_max: int = 5_000,
+    environment: Mapping[str, str] = os.environ,
 ) -> Starlette:
-    """The API over a database, an estate and the engine's door; its lifespan starts and drains the batcher."""
-    batcher = Batcher(door, threads=batch_threads, batch_commands_max=batch_commands_max, waiting_max=waiting_max)
-    api = Api(db, estate, batcher)
+    """The API over a database, an estate and the engine's door; its lifespan starts and drains the batcher.
+
+    Raises SecretsWrong where the environment does not have the secrets of the estate's signatures.
+    """
+    batcher = Batcher(
+        door,
+        threads=batch_threads,
+        batch_commands_max=batch_commands_max,
+        waiting_max=waiting_max,
+        first_seen=lambda keys: db.transaction(lambda tx: signed.first_seen_many(tx, keys)),
+    )
+    observed = Observed(db)
+    api = Api(db, estate, batcher, Callers(estate, environment, observed), observed)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         batcher.start()
+        writing = asyncio.create_task(observed.run())
         try:
             yield
         finally:
             await batcher.close()
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writing
 
     routes = [
         Route("/v1/orders", _answering(api.create_orders), methods=["POST"]),
         Route("/v1/actions/{action}", _answering(api.act), methods=["POST"]),
         Route("/v1/bulk", _answering(api.bulk), methods=["POST"]),
+        Route("/v1/hooks/{system}/orders", _answering(api.create_orders), methods=["POST"]),
+        Route("/v1/hooks/{system}/{action}", _answering(api.act), methods=["POST"]),
         Route("/v1/orders/{identifier:path}/story", _answering(api.story), methods=["GET"]),
         Route("/v1/orders/{identifier:path}", _answering(api.order), methods=["GET"]),
         Route("/v1/positions", _answering(api.positions), methods=["GET"]),
@@ -90,6 +111,7 @@ def create_app(
         Route("/v1/exceptions/close", _answering(api.close_exception), methods=["POST"]),
         Route("/v1/messages/{message_id}", _answering(api.message), methods=["GET"]),
         Route("/v1/receivers", _answering(api.receivers), methods=["GET"]),
+        Route("/v1/clocks", _answering(api.clocks), methods=["GET"]),
         Route("/healthz", _answering(api.healthz), methods=["GET"]),
         Route("/readyz", _answering(api.readyz), methods=["GET"]),
         Route("/openapi.json", _answering(api.openapi), methods=["GET"]),
@@ -100,12 +122,12 @@ def create_app(
 class Api:
     """What each address does."""
 
-    def __init__(self, db: Database, estate: Estate, batcher: Batcher) -> None:
+    def __init__(self, db: Database, estate: Estate, batcher: Batcher, callers: Callers, observed: Observed) -> None:
         self._db = db
         self._estate = estate
         self._batcher = batcher
-        self._intake = Intake(estate, batcher)
-        self._callers = Callers(estate)
+        self._callers = callers
+        self._intake = Intake(estate, batcher, callers, observed)
         self._reading = asyncio.Semaphore(READS_AT_ONCE_MAX)
         self._asking: asyncio.Future[bool] | None = None
         self._openapi = _encode(openapi())
@@ -129,22 +151,18 @@ class Api:
         return await self._take(request, None, many=True)
 
     async def _take(self, request: Request, action: str | None, *, many: bool) -> Response:
-        system = self._callers.system(request)
+        caller = await self._callers.posting(request, request.path_params.get("system"))
         given, wanted = bodies.media_type(request), NDJSON if many else JSON
         if given != wanted:
             raise ProblemRaised(
                 415, "unsupported_media_type", f"Content-Type {given or '(none)'}: this address reads {wanted}"
             )
-        sent = Sent(
-            trace_id=_trace_id(request),
-            idempotency_key=_idempotency_key(request),
-            respond_async=_prefers_async(request),
-            content_type=given,
-        )
+        sent = _sent(request, caller, given)
         if many:
-            return await take_many(self._intake, request, system, action, sent)
-        body = await bodies.whole(request, system)
-        return (await self._intake.take(system, action, body, sent)).response()
+            body = bodies.pieces(request, caller.body)
+            return await take_many(self._intake, body, caller.system, action, sent)
+        whole = await bodies.whole(request, caller.system) if caller.body is None else caller.body
+        return (await self._intake.take(caller.system, action, whole, sent)).response()
 
     # Reads
 
@@ -193,11 +211,12 @@ class Api:
 
     async def close_exception(self, request: Request) -> Response:
         """Close an exception on evidence."""
-        system = self._callers.system(request)
+        caller = await self._callers.posting(request)
         if bodies.media_type(request) != JSON:
             raise ProblemRaised(415, "unsupported_media_type", f"this address reads {JSON}")
-        subject, exception_id, evidence = _closing(await bodies.whole(request, system))
-        closed = await self._read(views.close_exception, subject, exception_id, str(system.id), evidence)
+        body = await bodies.whole(request, caller.system) if caller.body is None else caller.body
+        subject, exception_id, evidence = _closing(body)
+        closed = await self._read(views.close_exception, subject, exception_id, str(caller.system.id), evidence)
         if closed is None:
             raise _nothing(f"there is no open exception {exception_id!r} of {subject!r}")
         return _json(closed)
@@ -219,6 +238,11 @@ class Api:
         """What receivers have still to be told, by receiver and state."""
         self._callers.system(request)
         return _json({"receivers": await self._read(views.receivers)})
+
+    async def clocks(self, request: Request) -> Response:
+        """How far the clock of each system is from ours."""
+        self._callers.system(request)
+        return _json({"clocks": await self._read(clocks, self._estate)})
 
     async def _read(self, view: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         async with self._reading:
@@ -253,6 +277,21 @@ class Api:
 
 
 # Requests
+
+
+def _sent(request: Request, caller: Caller, content_type: str) -> Sent:
+    signed = caller.signed
+    # An Idempotency-Key is not covered by the signature: with another one, anybody could send the same again.
+    key = None if signed else _idempotency_key(request)
+    return Sent(
+        trace_id=_trace_id(request),
+        ref=signed.ref if signed else key,
+        keys=signed.keys if signed else (key,) if key else (),
+        source_message_id=signed.source_id if signed else key,
+        is_signed=signed is not None,
+        respond_async=_prefers_async(request),
+        content_type=content_type,
+    )
 
 
 def _trace_id(request: Request) -> str:

@@ -40,25 +40,40 @@ class LineTooLong(Exception):
     """A line of a bulk body is longer than the system may send; what follows it is not read."""
 
 
-async def lines(request: Request, system: System) -> AsyncIterator[tuple[int, bytes]]:
+async def pieces(request: Request, body: bytes | None) -> AsyncIterator[bytes]:
+    """The body as it comes in; or at once, where it was read already."""
+    if body is not None:
+        yield body
+        return
+    async for part in request.stream():
+        yield part
+
+
+async def lines(body: AsyncIterator[bytes], system: System) -> AsyncIterator[tuple[int, bytes]]:
     """The lines that hold something, with their numbers from 1, as they come in."""
     bytes_max = system.limits.body_bytes_max
     rest = b""
     number = 0
-    async for part in request.stream():
-        pieces = part.split(b"\n")
-        pieces[0] = rest + pieces[0]
-        rest = pieces.pop()
-        for piece in pieces:
+    async for part in body:
+        ended = part.split(b"\n")
+        ended[0] = rest + ended[0]
+        rest = ended.pop()
+        for piece in ended:
             number += 1
             if len(piece) > bytes_max:
-                raise LineTooLong(f"line {number} has more than {bytes_max} bytes")
+                raise _line_too_long(number, bytes_max, system)
             if not piece.isspace() and piece:
                 yield number, piece
         if len(rest) > bytes_max:
-            raise LineTooLong(f"line {number + 1} has more than {bytes_max} bytes")
+            raise _line_too_long(number + 1, bytes_max, system)
     if rest and not rest.isspace():
         yield number + 1, rest
+
+
+def _line_too_long(number: int, bytes_max: int, system: System) -> LineTooLong:
+    return LineTooLong(
+        f"line {number} is too long, {system.id} may send {bytes_max} bytes a line (limits.body_bytes_max in the estate)"
+    )
 
 
 def _too_large(found: str, bytes_max: int, system: System) -> ProblemRaised:

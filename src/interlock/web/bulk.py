@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from tempfile import SpooledTemporaryFile
 from typing import IO, Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from interlock.domain.estate import System
@@ -27,10 +27,13 @@ ANSWER_BYTES_IN_MEMORY_MAX: Final = 4_194_304
 CHUNK_BYTES: Final = 65_536
 
 
-async def take_many(intake: Intake, request: Request, system: System, action: str | None, sent: Sent) -> Response:
+async def take_many(
+    intake: Intake, body: AsyncIterator[bytes], system: System, action: str | None, sent: Sent
+) -> Response:
     """Process every line; a bad one has its own answer and spoils no other.
 
-    An Idempotency-Key stands for the whole request: each line's own is `KEY/line number`.
+    An Idempotency-Key stands for the whole request: each line's own is `KEY/line number`. What is beyond the system's
+    limits ends the reading there, and has the last answer: the good lines before it are done, and stay done.
     """
     answers: IO[bytes] = SpooledTemporaryFile(max_size=ANSWER_BYTES_IN_MEMORY_MAX)  # noqa: SIM115 - sent later
     rows_max = system.limits.rows_max
@@ -38,10 +41,13 @@ async def take_many(intake: Intake, request: Request, system: System, action: st
     count = 0
     number = 0
     try:
-        async for number, line in bodies.lines(request, system):
+        async for number, line in bodies.lines(body, system):
             count += 1
             if count > rows_max:
-                raise bodies.LineTooLong(f"more than {rows_max} lines (limits.rows_max in the estate)")
+                raise bodies.LineTooLong(
+                    f"line {number} is one too many, {system.id} may send {rows_max} lines at a time "
+                    "(limits.rows_max in the estate)"
+                )
             pending.append((number, line))
             if len(pending) == LINES_AT_ONCE:
                 answers.write(await _take(intake, system, action, sent, pending))
@@ -52,7 +58,7 @@ async def take_many(intake: Intake, request: Request, system: System, action: st
         detail = f"{error}; it and what follows was not read: send the rest in another request"
         refused = Answer(status=413, body=problem(413, "too_large", detail, sent.trace_id))
         answers.write(refused.line(number + 1 if count <= rows_max else number))
-        async for _ in request.stream():
+        async for _ in body:
             pass  # so that the client comes to its end and reads the answer
     except ClientDisconnect:
         answers.close()

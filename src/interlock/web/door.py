@@ -17,6 +17,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
 import structlog
@@ -25,9 +26,11 @@ from interlock.domain.decision import Arrival, Outcome
 from interlock.domain.errors import InterlockError
 from interlock.domain.values import SystemId, part_of
 
-Kind = Literal["process", "accept", "open_keys"]
+Kind = Literal["process", "accept", "open_keys", "first_seen"]
 Group = tuple[Kind, int]
 KeyRequest = tuple[SystemId, str, bytes]
+FirstSeen = Callable[[Sequence[tuple[SystemId, str]]], "list[datetime | None]"]
+"""When each request key (system, key) came first; None where it did not come yet."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,12 +65,14 @@ class Batcher:
     """Batches what the event loop's requests ask, and runs it in `threads` threads.
 
     `waiting_max` bounds what is in hand, queued or running; beyond it a request is refused with Busy.
+    `first_seen` is asked of signed requests that may come again for a limited time only.
     """
 
     def __init__(
         self,
         door: EngineDoor,
         *,
+        first_seen: FirstSeen = lambda keys: [None] * len(keys),
         threads: int = 2,
         batch_commands_max: int = 400,
         waiting_max: int = 5_000,
@@ -76,6 +81,7 @@ class Batcher:
             "process": door.process,
             "accept": door.accept,
             "open_keys": door.open_keys,
+            "first_seen": first_seen,
         }
         self._batch_commands_max = batch_commands_max
         self._waiting_max = waiting_max
@@ -129,6 +135,11 @@ class Batcher:
         # One group for all parts: each key is a row of its own, written in one order.
         allowed: bool = await self._put("open_keys", 0, (system, request_key, payload_hash))
         return allowed
+
+    async def first_seen(self, system: SystemId, request_key: str) -> datetime | None:
+        """When this request key came first, None if it did not come yet."""
+        at: datetime | None = await self._put("first_seen", 0, (system, request_key))
+        return at
 
     async def room(self, count: int) -> None:
         """Wait until `count` more may be put, so that a bulk request fills the queue without being refused."""

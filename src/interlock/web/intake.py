@@ -11,33 +11,48 @@ from interlock.domain.commands import payload_hash
 from interlock.domain.decision import Arrival, Problem
 from interlock.domain.estate import Estate, System
 from interlock.web.answers import KEY_REUSED, Answer, answer_to, answer_to_error
+from interlock.web.callers import Callers
 from interlock.web.door import Batcher
-from interlock.web.problems import problem
+from interlock.web.observed import Observed
+from interlock.web.problems import ProblemRaised, problem
 
 log = structlog.get_logger(__name__)
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the headers of a request say about its commands."""
+    """What the headers of a request say about its commands.
+
+    `ref` names the fact of a body that does not name it itself. Each of `keys` stands for one payload for ever.
+    """
 
     trace_id: str
-    idempotency_key: str | None = None
+    ref: str | None = None
+    keys: tuple[str, ...] = ()
+    source_message_id: str | None = None
+    is_signed: bool = False
     respond_async: bool = False
     content_type: str = JSON
 
     def of_line(self, number: int) -> Sent:
         """The same for one line of a bulk request."""
-        if self.idempotency_key is None:
+        if self.ref is None:
             return self
-        return msgspec.structs.replace(self, idempotency_key=f"{self.idempotency_key}/{number}")
+        return msgspec.structs.replace(
+            self,
+            ref=f"{self.ref}/{number}",
+            keys=tuple(f"{key}/{number}" for key in self.keys),
+            source_message_id=self.source_message_id and f"{self.source_message_id}/{number}",
+        )
 
 
 class Intake:
     """Takes commands in, whichever way they came to the web."""
 
-    def __init__(self, estate: Estate, batcher: Batcher) -> None:
+    def __init__(self, estate: Estate, batcher: Batcher, callers: Callers, observed: Observed) -> None:
         self.mapper = Mapper(estate)
         self.batcher = batcher
+        self._callers = callers
+        self._observed = observed
 
     async def take(
         self, system: System, action: str | None, body: bytes, sent: Sent, *, record: str | None = None
@@ -50,18 +65,25 @@ class Intake:
                 action,
                 body,
                 content_type=sent.content_type,
-                idempotency_key=sent.idempotency_key,
+                idempotency_key=sent.ref,
+                source_message_id=sent.source_message_id,
                 trace_id=sent.trace_id,
                 record=record,
             )
-            if sent.idempotency_key is not None and arrival.command is not None:
-                arrival = await self._guarded(arrival, sent.idempotency_key)
+            if arrival.command is not None:
+                # Lines of many may have waited for long; a request alone was sent just now. A signed one was timed already.
+                if record is None and not sent.is_signed and arrival.command.occurred_at is not None:
+                    self._observed.stated(system.id, arrival.command.occurred_at, arrival.received_at)
+                if sent.keys:
+                    arrival = await self._guarded(system, arrival, sent)
             if sent.respond_async and arrival.command is not None:
                 outcome = await self.batcher.accept(arrival)
                 answer = answer_to(arrival, outcome, sent.trace_id)
                 headers = {**answer.headers, "Preference-Applied": "respond-async"}
                 return msgspec.structs.replace(answer, headers=headers)
             return answer_to(arrival, await self.batcher.process(arrival), sent.trace_id)
+        except ProblemRaised as raised:
+            return Answer(status=raised.status, body=raised.problem(sent.trace_id), headers=raised.headers)
         except Exception as error:
             answer_known = answer_to_error(error, sent.trace_id)
             if answer_known is not None:
@@ -70,15 +92,34 @@ class Intake:
             detail = "the message may or may not have been kept: send the same again, it is never done twice"
             return Answer(status=500, body=problem(500, "internal", detail, sent.trace_id))
 
-    async def _guarded(self, arrival: Arrival, key: str) -> Arrival:
-        """The arrival; without its command if the Idempotency-Key stood for another payload before."""
+    async def _guarded(self, system: System, arrival: Arrival, sent: Sent) -> Arrival:
+        """The arrival; without its command if its key, or a signed request's id, stood for another payload before.
+
+        Raises BadSignature where a signed request comes again later than it may.
+        """
         assert arrival.command is not None
-        if await self.batcher.open_key(arrival.system, key, payload_hash(arrival.command)):
+        if sent.is_signed and system.signature is not None and system.signature.replay_s is not None:
+            came_first = await self.batcher.first_seen(system.id, sent.keys[-1])
+            late = came_first and self._callers.too_late(system, came_first, arrival.received_at)
+            if late:
+                raise late
+        meaning = payload_hash(arrival.command)
+        for key in sent.keys:
+            if not await self.batcher.open_key(system.id, key, meaning):
+                break
+        else:
             return arrival
-        explanation = (
-            f"the Idempotency-Key {key!r} came before with another payload: the first one stands; a new request "
-            "needs a new key"
-        )
+        if key.startswith("signed:"):
+            explanation = (
+                "what is signed here came before for another action: the first one stands. Bodies for different actions "
+                "must differ, because the signature does not cover the address"
+            )
+        else:
+            name = "id" if sent.is_signed else "Idempotency-Key"
+            explanation = (
+                f"the {name} {key!r} came before with another payload: the first one stands; a new request needs a new "
+                f"{name}"
+            )
         return msgspec.structs.replace(
             arrival, command=None, problem=Problem(reason=KEY_REUSED, explanation=explanation)
         )

@@ -11,18 +11,19 @@ from interlock.web.schemas import BODIES, Answer, Body, CloseException, CreateOr
 
 _ERRORS: Final = {
     "400": "The request or body could not be read; errors names every mistake",
-    "401": "No system is known by this key",
+    "401": "No system is known by this key; or the signature is missing, wrong or out of time",
     "403": "The system may only observe this fact, or another speaks for the node",
     "404": "There is nothing at this address, or by this identifier",
     "409": "The same key came before with another payload; or the identifier is not clear",
     "413": "The body is larger than the system may send",
     "415": "Another content type is expected",
+    "429": "More requests than limits.inbound_per_s of the system allows: again after Retry-After",
     "422": "The rules do not allow it now; reason says why",
     "500": "An error of ours; it is in the log under the trace id",
     "503": "Too much is waiting, or the database cannot be reached: send the same again after Retry-After",
 }
-_COMMAND_ERRORS: Final = ("400", "401", "403", "409", "413", "415", "422", "500", "503")
-_READ_ERRORS: Final = ("400", "401", "404", "500", "503")
+_COMMAND_ERRORS: Final = ("400", "401", "403", "409", "413", "415", "422", "429", "500", "503")
+_READ_ERRORS: Final = ("400", "401", "404", "429", "500", "503")
 
 
 def openapi() -> dict[str, Any]:
@@ -43,6 +44,12 @@ def openapi() -> dict[str, Any]:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "webhook-signature",
+                    "description": "By Standard Webhooks, or the header that the estate names for the system",
+                },
             },
         },
     }
@@ -65,7 +72,17 @@ def _command_paths() -> dict[str, Any]:
     paths["/v1/orders"]["post"]["operationId"] = "orders"
     for action, body in BODIES.items():
         paths[f"/v1/actions/{action}"] = {"post": _command(action, body, (body.__doc__ or "").strip())}
+        paths[f"/v1/hooks/{{system}}/{action}"] = {"post": _hook(action, body)}
+    paths["/v1/hooks/{system}/orders"] = {"post": _hook("orders", CreateOrder)}
+    paths["/v1/hooks/{system}/orders"]["post"]["requestBody"]["content"] |= _lines()
     return paths
+
+
+def _hook(name: str, body: type[Body]) -> dict[str, Any]:
+    hook = _command(f"hook_{name}", body, f"The same as {name}, from a system that signs its requests")
+    hook["security"] = [{"signature": []}]
+    hook["parameters"] = [_path("system"), *hook["parameters"][1:]]
+    return hook
 
 
 def _command(name: str, body: type[Body] | None, description: str) -> dict[str, Any]:
@@ -131,6 +148,7 @@ def _read_paths() -> dict[str, Any]:
                 [_path("message_id"), _query("subject", "the order's id or SKU that it was about: found at once")],
             )
         },
+        "/v1/clocks": {"get": _read("clocks", "How far the clock of each system is from ours", [])},
         "/v1/receivers": {"get": _read("receivers", "What receivers have still to be told, by state", [])},
         "/healthz": {"get": _open("healthz", "The process runs")},
         "/readyz": {"get": _open("readyz", "The database answers", ("503",))},

@@ -30,6 +30,7 @@ class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     occurred_at: Time | None = None
     status: Annotated[str | None, msgspec.Meta(description="the source's own word")] = None
+    version: Annotated[int, msgspec.Meta(ge=0, description="the source's own number of this statement")] | None = None
 
 
 class Piece(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -120,6 +121,10 @@ class CaptureOrder(AuthorizeOrder):
     """The payment was captured for an amount more."""
 
 
+class VoidOrder(AuthorizeOrder):
+    """So much of the authorization was given up again."""
+
+
 class HoldReservation(Body):
     """Source and reserve open units: all, or those named; at the node named only, if one is."""
 
@@ -127,6 +132,17 @@ class HoldReservation(Body):
     ref: Key
     lines: Lines = None
     node: Key | None = None
+
+
+class CancelReservation(Body):
+    """Take held units back from their nodes: all, those of an assignment, or those named. They are sourced again."""
+
+    order: Key
+    ref: Key
+    assignment: str | int | None = None
+    lines: Lines = None
+    exclude: Annotated[bool, msgspec.Meta(description="leave the nodes out for these SKUs for a time")] = False
+    reason: Text | None = None
 
 
 class ReleaseShipment(Body):
@@ -188,6 +204,15 @@ class AuthorizeReturn(Body):
     order: Key
     ref: Key
     lines: Annotated[list[UnitsOfLine], msgspec.Meta(min_length=1)]
+    reason: Text | None = None
+
+
+class CancelReturn(Body):
+    """What has not come yet of a return is not awaited any more."""
+
+    order: Key
+    ref: Key
+    return_ref: Key
     reason: Text | None = None
 
 
