@@ -4,6 +4,8 @@
     ├── InvalidValue            a field holds what it may not; names field, value and expectation
     ├── EstateInvalid           estate.yaml has mistakes; carries every one of them
     ├── Refusal                 a command that the rules do not allow; becomes an outcome, never a crash
+    ├── NotReversible           what was done cannot be undone by us; says what to do instead
+    ├── PlanChanged             what would follow is not what was agreed to; nothing was done
     ├── StorageError
     │   ├── DatabaseUnavailable     the server cannot be reached, or went away too often
     │   ├── TransactionConflict     deadlock or serialization failure outlived every retry
@@ -58,6 +60,24 @@ class Refusal(InterlockError):
         self.explanation = explanation
         self.field = field
         super().__init__(f"{reason}: {explanation}")
+
+
+class NotReversible(InterlockError):
+    """What was done cannot be undone by Interlock, or has been; the text says what to do instead."""
+
+
+class PlanChanged(InterlockError):
+    """What would follow now is not the list that was agreed to; nothing was done.
+
+    `expected` and `found` are the digests of the two lists.
+    """
+
+    def __init__(self, expected: str, found: str) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(
+            f"expect: {expected} is not {found}, the digest of what would follow now; look at the new list, and agree to it"
+        )
 
 
 class StorageError(InterlockError):

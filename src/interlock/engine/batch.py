@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from interlock.domain.commands import CountStock
-from interlock.domain.decision import Arrival, Outcome, Problem
+from interlock.domain.decision import Arrival, Decision, Outcome, Problem
 from interlock.domain.errors import StorageError, TransactionConflict
 from interlock.domain.estate import Estate
 from interlock.engine.desk import SqlDesk
@@ -45,6 +45,21 @@ Reader = Callable[[Transaction, int, int], list[Arrival]]
 
 Guilty = Mapping[UUID, Problem]
 """Parked messages that our own code cannot process, and why: put away when what they wait for comes."""
+
+Groups = Mapping[int, Sequence[Arrival]]
+"""Arrivals by the part that they belong to."""
+
+Decided = list[tuple[Arrival, Decision]]
+
+Judge = Callable[[Transaction, Decided, datetime], bool]
+"""Whether what was decided at this time shall be kept."""
+
+
+class _RolledBack(Exception):
+    """Not an error: it was decided only to see what would follow."""
+
+    def __init__(self, decided: Decided) -> None:
+        self.decided = decided
 
 
 class Batcher:
@@ -114,6 +129,32 @@ class Batcher:
             if not found:
                 raise
             return self._optimistic(partial(attempt, blamed=(found[0], error)), strict=False)
+
+    def decide_if(self, groups: Groups, keep: Judge) -> Decided:
+        """Decide arrivals of several parts on locked rows, in one transaction; committed only where `keep` says so.
+
+        Gives every decision, of what was parked and goes on as well. Nobody else is blamed: an error ends it.
+        """
+
+        def attempt(tx: Transaction, _: bool, guilty: Guilty) -> Decided:
+            now = self.clock()
+            decided: Decided = []
+            for part in sorted(groups):
+                messages.lock_part(tx, part)
+            for part, arrivals in groups.items():
+                with tx.pipeline():
+                    desk = SqlDesk(tx, part, self.estate, self.setting.sourcing, kept=False, strict=True)
+                    steps = Steps(self.setting, desk, arrivals, now, guilty=guilty)
+                    steps.outcomes()
+                decided += steps.decided
+            if not keep(tx, decided, now):
+                raise _RolledBack(decided)
+            return decided
+
+        try:
+            return self._optimistic(attempt, strict=True)
+        except _RolledBack as rolled_back:
+            return rolled_back.decided
 
     def _steps(
         self, tx: Transaction, part: int, arrivals: Sequence[Arrival], *, kept: bool, strict: bool, guilty: Guilty
