@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock
+.PHONY: help setup demo test check format bench soak lock
 
 help: ## say what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,11 @@ format: setup ## let ruff put the format and the simple lints right
 
 bench: setup ## measure orders per second against the bare floor of the same PostgreSQL
 	@$(BIN)/interlock bench
+
+MINUTES ?= 10
+
+soak: setup ## kill service and PostgreSQL under load, seed after seed (MINUTES=10, SEED=N)
+	@$(BIN)/python scripts/soak.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # Existing pins stay unless pyproject.toml rules them out; `make lock UPGRADE=--upgrade` takes the newest.
 COMPILE := $(BIN)/uv pip compile $(UPGRADE) --quiet --system-certs --universal --python-version 3.11 \

@@ -244,6 +244,8 @@ class DropFolder:
             name = self._name_in(folder, claim)
             if rejects_csv is not None:
                 directory.move(rejects_csv, folder / f"{name}.rejects.csv")
+            else:
+                _rejects_path(claim).unlink(missing_ok=True)  # half of one, by a process that was killed over this file
             encoded = msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
             directory.write_atomically(folder / f"{name}.result.json", [encoded])
             if result.state == "done":
@@ -302,7 +304,7 @@ class _Intake:
         self._outcomes: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._taken = self._rejected = self._records = 0
-        self._rejects_path = claim.path.with_name(f"{claim.path.name}.rejects.csv.tmp")
+        self._rejects_path = _rejects_path(claim)
         self._rejects_file: Any = None
         self._rejects_writer: Any = None
 
@@ -396,6 +398,11 @@ class _Intake:
         self._reasons.update(first_reasons.values())
         for line, field, value, expected, reason, cells in found:
             self._rejects_writer.writerow((line, field, value, expected, reason, *cells))
+
+
+def _rejects_path(claim: Claim) -> Path:
+    """Where the rejects of a claimed file are gathered until they are whole."""
+    return claim.path.with_name(f"{claim.path.name}.rejects.csv.tmp")
 
 
 def _fingerprint(file: BinaryIO) -> tuple[str, int]:
