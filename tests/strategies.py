@@ -21,6 +21,8 @@ from interlock.domain.commands import (
     AuthorizeOrder,
     AuthorizeReturn,
     CancelOrder,
+    CancelReservation,
+    CancelReturn,
     CaptureOrder,
     CloseOrder,
     ConfirmShipment,
@@ -34,6 +36,7 @@ from interlock.domain.commands import (
     ReceiveReturn,
     RejectShipment,
     ReleaseShipment,
+    VoidOrder,
 )
 from interlock.domain.values import OrderId
 from tests.domain.worlds import EAST, SHIRT, SHOES, STORE, WEST, create, sale
@@ -65,6 +68,8 @@ def _of(info: inspect.Type) -> st.SearchStrategy[Any]:
             return st.sampled_from(info.values)
         case inspect.StrType():
             return TEXTS
+        case inspect.BoolType():
+            return st.booleans()
         case inspect.IntType():
             return st.integers(-(10**12), 10**12)
         case inspect.FloatType():
@@ -106,7 +111,10 @@ ANY_STEP: st.SearchStrategy[AnyCommand] = st.one_of(
     CREATES,
     st.builds(AuthorizeOrder, order_id=ORDERS, amount=MONEY),
     st.builds(CaptureOrder, order_id=ORDERS, amount=MONEY),
+    st.builds(VoidOrder, order_id=ORDERS, amount=MONEY),
     st.builds(HoldReservation, order_id=ORDERS, lines=SOME_LINES, node=st.none() | NODES),
+    st.builds(CancelReservation, order_id=ORDERS, lines=SOME_LINES, exclude=st.booleans()),
+    st.builds(CancelReservation, **_ASSIGNMENTS),
     st.builds(ReleaseShipment, order_id=ORDERS, assignment_no=st.none() | st.integers(1, 3)),
     st.builds(AcknowledgeShipment, **_ASSIGNMENTS, warehouse_ref=st.sampled_from(["", "W1"])),
     st.builds(PackShipment, **_ASSIGNMENTS, lines=SOME_LINES),
@@ -119,6 +127,7 @@ ANY_STEP: st.SearchStrategy[AnyCommand] = st.one_of(
     ),
     st.builds(CancelOrder, order_id=ORDERS, lines=SOME_LINES),
     st.builds(AuthorizeReturn, order_id=ORDERS, lines=A_LINE_OR_MORE),
+    st.builds(CancelReturn, order_id=ORDERS, return_ref=st.integers(0, 30).map("step-{}".format)),
     st.builds(
         ReceiveReturn,
         order_id=ORDERS,

@@ -245,6 +245,12 @@ class Stage:
         assert decision.answer == {"reason": decision.reason, "detail": decision.explanation}
         return decision.reason
 
+    def parks(self, command: AnyCommand, by: SystemId = OFFICE) -> str:
+        """Decide a command whose time has not come; gives what it waits for."""
+        decision = self.send(command, by)
+        assert (decision.outcome, decision.answer["waits_for"]) == ("parked", decision.waits_for)
+        return decision.waits_for
+
     def ignores(self, command: AnyCommand, by: SystemId = OFFICE) -> Decision:
         """Decide a command that must be stale, without any effect but troubles."""
         before = copy.deepcopy((self.world.orders, self.world.positions))
@@ -310,6 +316,8 @@ def check_units(orders: Iterable[Order], positions: Mapping[Sku, Mapping[NodeId,
             assert line.canceled >= sum(r.canceled for r in mine)
             assert line.refunded <= line.canceled + line.returned
             assert line.return_due <= line.shipped
+            awaited = [r.due.get(line.line_no, 0) - r.received.get(line.line_no, 0) for r in order.returns.values()]
+            assert line.return_due == sum(max(0, units) for units in awaited)
         for r in order.reservations.values():
             everywhere = (r.allocated, r.released, r.packed, r.shipped, r.canceled, r.rejected)
             assert sum(everywhere) == r.quantity

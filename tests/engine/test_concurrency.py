@@ -17,7 +17,7 @@ from interlock.domain.decision import Outcome
 from interlock.domain.errors import TransactionConflict
 from interlock.domain.estate import Estate, SourcingPolicy
 from interlock.domain.values import NodeId, OrderId, Sku, part_of
-from interlock.engine import steps
+from interlock.engine import desk
 from interlock.engine.door import Door
 from interlock.storage.database import Database
 from interlock.storage.stock import StockMissed
@@ -234,7 +234,7 @@ def test_stock_that_is_always_taken_by_others_is_a_conflict_and_blames_no_messag
     def missed(*given: Any, **named: Any) -> None:
         raise StockMissed("somebody was faster")
 
-    monkeypatch.setattr(steps, "save_decisions", missed)
+    monkeypatch.setattr(desk, "save_decisions", missed)
 
     with pytest.raises(TransactionConflict, match="taken by others 6 times"):
         door.process([arrival(order(1))])

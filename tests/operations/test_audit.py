@@ -24,6 +24,8 @@ from interlock.domain.commands import (
     AdjustStock,
     AuthorizeReturn,
     CancelOrder,
+    CancelReservation,
+    CancelReturn,
     CaptureOrder,
     CloseOrder,
     ConfirmShipment,
@@ -34,6 +36,8 @@ from interlock.domain.commands import (
     Received,
     ReceiveReturn,
     RejectShipment,
+    ReleaseShipment,
+    VoidOrder,
 )
 from interlock.domain.estate import Duty, Estate
 from interlock.domain.values import NodeId, OrderId, Sku, SystemId, part_of
@@ -97,7 +101,7 @@ def test_the_world_of_these_tests_has_seen_every_outcome_state_and_event(world: 
         *("processed", "duplicate", "stale", "parked", "conflict", "refused", "quarantined")
     }
     assert column(world, "select distinct state from outbox") == {"waiting", "sent", "dead"}
-    assert len(column(world, "select distinct type from events")) == 16
+    assert len(column(world, "select distinct type from events")) == 19
     assert column(world, "select distinct reason from exceptions") >= {
         *("promise_broken", "delivery_dead", "ack_overdue", "no_authority", "wrong_source", "quarantined", "conflict")
     }
@@ -256,10 +260,15 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
     "a parked message was not woken": (
         "parked_for_what_exists",
         [
-            "update messages set waits_for = 'web:1', part = 62 where outcome = 'parked'",
-            "update ledger set part = 62 where outcome = 'parked'",
+            "update messages set subject = 'web:1', waits_for = 'web:1', part = 62 where outcome = 'parked'",
+            "update ledger set subject = 'web:1', part = 62 where outcome = 'parked'",
         ],
-        {"nothing_vanishes": {"subject": "web:never", "waits_for": "web:1"}},
+        {"nothing_vanishes": {"subject": "web:1", "waits_for": "web:1"}},
+    ),
+    "nobody is told of what is parked for too long": (
+        "parked_unchased",
+        ["update messages set waits_until = now() - interval '6 min' where outcome = 'parked'"],
+        {"nothing_vanishes": {"subject": "web:never", "waits_for": "web:never"}},
     ),
     "a message waits for hours": (
         "waiting_too_long",
@@ -465,6 +474,76 @@ def test_exactly_the_statements_that_a_spoilt_row_breaks_turn_red_and_name_it(wo
         assert len([row for row in rows if fields.items() <= row.items()]) == 1, rows
 
 
+WAITS: dict[str, tuple[list[Any], Any, str]] = {
+    # what is parked last, after the commands before it; and the SQL that brings it what it waits for, past the engine
+    "authorization": (
+        [order("w", [("s1", 2)], authorized=Decimal(0))],
+        CaptureOrder(order_id=OrderId("web:w"), ref="x", amount=Decimal(10)),
+        "update payments set authorized = 10 where order_id = 'web:w'",
+    ),
+    "allocation": (
+        [order("w", ["s404"])],
+        ReleaseShipment(order_id=OrderId("web:w"), ref="x"),
+        "update lines set open = 0, allocated = 1 where order_id = 'web:w'",
+    ),
+    "release": (
+        [order("w", ["s1"], authorized=Decimal(0))],
+        AcknowledgeShipment(order_id=OrderId("web:w"), assignment_no=1, ref="x"),
+        "update assignments set state = 'released' where order_id = 'web:w'",
+    ),
+    "shipment": (
+        [order("w", [("s1", 2)])],
+        AuthorizeReturn(order_id=OrderId("web:w"), ref="R", lines=(LineUnits(1, 2),)),
+        "update lines set released = 0, shipped = 2 where order_id = 'web:w'",
+    ),
+    "return": (
+        [order("w", [("s1", 2)])],
+        ReceiveReturn(
+            order_id=OrderId("web:w"),
+            ref="x",
+            return_ref="R",
+            node=NodeId("n1"),
+            lines=(Received(line_no=1, quantity=1),),
+        ),
+        "insert into return_lines (part, order_id, ref, line_no, due, received) select part, order_id, 'R', 1, 1, 0"
+        " from orders where order_id = 'web:w'",
+    ),
+    "return, for a refund of units": (
+        [order("w", [("s1", 2)], captured=Decimal("19.98"))],
+        IssueRefund(order_id=OrderId("web:w"), ref="x", amount=Decimal(5), lines=(LineUnits(1, 1),)),
+        "update lines set released = 1, canceled = 1 where order_id = 'web:w'",
+    ),
+    "return, for a refund of whatever came back": (
+        [order("w", [("s1", 2)], captured=Decimal("19.98"))],
+        IssueRefund(order_id=OrderId("web:w"), ref="x", amount=Decimal(5)),
+        "update lines set released = 1, canceled = 1 where order_id = 'web:w'",
+    ),
+    "capture": (
+        [order("w", [("s1", 2)]), CancelOrder(order_id=OrderId("web:w"), ref="c")],
+        IssueRefund(order_id=OrderId("web:w"), ref="x", amount=Decimal(5)),
+        "update payments set captured = 5 where order_id = 'web:w'",
+    ),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_what_is_parked_though_its_wait_is_fulfilled_is_found(db: Database, wait: str) -> None:
+    before, parked, fulfill = WAITS[wait]
+    door = Door(db, estate := make_estate())
+    door.process([arrival(stock("s1"), "wms")])
+    door.process([arrival(command, "office") for command in before])
+    [outcome] = door.process([arrival(parked, "office")])
+    assert (outcome.outcome, outcome.waits_for) == ("parked", wait.partition(",")[0])
+    assert red(audit(db, estate=estate, now=datetime.now(UTC))) == {}
+
+    run(db, fulfill)
+
+    rows = red(audit(db, estate=estate, now=datetime.now(UTC)))["nothing_vanishes"].rows
+    assert [(row["check"], row["subject"], row["waits_for"]) for row in rows] == [
+        ("parked_for_what_exists", "web:w", wait.partition(",")[0])
+    ]
+
+
 def test_every_check_is_spoilt_by_some_test() -> None:
     checks = {check for statement in STATEMENTS for check in statement.checks}
 
@@ -608,7 +687,7 @@ def live(db: Database, estate: Estate) -> None:
         (ReceiveReturn(order_id=web1, ref="RR-1", return_ref="R-1", node=NodeId("n1"),
                        lines=(Received(line_no=1, quantity=1, disposition="damaged"),)), "wms"),
         (IssueRefund(order_id=web1, ref="rf-1", amount=Decimal("9.99"), lines=(LineUnits(1, 1),)), "web"),
-        (IssueRefund(order_id=web1, ref="rf-2", amount=Decimal("9.99"), lines=(LineUnits(1, 1),)), "web"),  # refused
+        (IssueRefund(order_id=web1, ref="rf-2", amount=Decimal("9.99"), lines=(LineUnits(1, 3),)), "web"),  # refused
         (order(2, ["s1", "s2"]), "web"),
         (CancelOrder(order_id=OrderId("web:2"), ref="c", reason="changed my mind"), "web"),
         (CaptureOrder(order_id=OrderId("web:3"), ref="cap-3", amount=Decimal("1")), "web"),  # parked, then woken
@@ -629,6 +708,16 @@ def live(db: Database, estate: Estate) -> None:
         (ConfirmShipment(order_id=OrderId("web:9"), assignment_no=1, ref="sh"), "web"),  # not web's node
         (ConfirmShipment(order_id=OrderId("web:9"), assignment_no=1, ref="sh"), "pos"),  # pos may only observe
         (order(10, [("s2", 3)]), "web"),
+        (order(12, [("s2", 2)], authorized=Decimal("20"), total=Decimal("19.98")), "web"),
+        (VoidOrder(order_id=OrderId("web:12"), ref="v", amount=Decimal("19")), "web"),
+        (CancelReservation(order_id=OrderId("web:12"), ref="b", lines=(LineUnits(1, 1),), exclude=True), "office"),
+        (AuthorizeReturn(order_id=web1, ref="R-2", lines=(LineUnits(1, 1),)), "web"),
+        (CancelReturn(order_id=web1, ref="off", return_ref="R-2"), "web"),
+        (order(13, [("s8", 1)]), "web"),
+        (ConfirmShipment(order_id=OrderId("web:13"), assignment_no=1, ref="sh"), "wms"),
+        (AuthorizeReturn(order_id=OrderId("web:13"), ref="R-13", lines=(LineUnits(1, 1),)), "web"),
+        (ReceiveReturn(order_id=OrderId("web:13"), ref="no number", node=NodeId("n2"),
+                       lines=(Received(line_no=1, quantity=1),)), "wms"),
         (RejectShipment(order_id=OrderId("web:10"), assignment_no=1, ref="r", reason="short_pick",
                         lines=(LineUnits(1, 1),)), "wms"),
         (CaptureOrder(order_id=OrderId("web:never"), ref="c", amount=Decimal("1")), "web"),  # parked

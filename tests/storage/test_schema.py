@@ -33,6 +33,25 @@ def test_the_schema_page_and_the_migrations_make_the_same_database(dsn: str, emp
         assert migrated.execute(CATALOG).fetchall() == plain.execute(CATALOG).fetchall()
 
 
+def test_what_was_parked_before_there_was_patience_is_given_a_day(empty_dsn: str) -> None:
+    first, second = sorted((Path(storage.__file__).parent / "migrations").glob("000[12]_*.sql"))
+    with psycopg.connect(empty_dsn, autocommit=True) as old:
+        old.execute(first.read_text("utf-8"))
+        for outcome in ("parked", "processed"):
+            old.execute(
+                "insert into messages (part, subject, message_id, system, received_at, content_type, body, action,"
+                " business_key, command, outcome, settled_at, waits_for)"
+                " values (1, 'web:1', gen_random_uuid(), 'web', '2026-03-01T12:00Z', 'application/json', '', 'order.cancel',"
+                " 'c', '{}', %(outcome)s, now(), case when %(outcome)s = 'parked' then 'web:1' end)",
+                {"outcome": outcome},
+            )
+        old.execute(second.read_text("utf-8"))
+
+        assert old.execute(
+            "select outcome, waits_until = '2026-03-02T12:00Z' from messages order by outcome"
+        ).fetchall() == [("parked", True), ("processed", None)]
+
+
 def test_every_part_has_its_lock_row(db: Database) -> None:
     parts = db.transaction(lambda tx: tx.query("select part from part_lock order by part"))
 

@@ -13,7 +13,7 @@ many shipped, so much captured) is a fact whenever it comes. How a source tells 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from interlock.domain.commands import AnyCommand, CountStock, CreateOrder
 from interlock.domain.estate import System
@@ -23,12 +23,33 @@ RESTATED: frozenset[str] = frozenset({"order.create", "stock.count"})
 
 Age = Literal["first", "newer", "same", "older", "unknown"]
 
+
+class Standing(NamedTuple):
+    """The place of a statement in its source's sequence, and how it stands to the newest that was applied."""
+
+    number: int | None
+    age: Age
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def may_restate(system: System | None, command: AnyCommand) -> bool:
-    """Whether another payload under the same key may be an update instead of a conflict."""
-    return system is not None and system.updates != "content" and isinstance(command, CreateOrder | CountStock)
+    """Whether another payload under the same key may be an update instead of a conflict.
+
+    Of a count that does not say which it is, nothing can be said; an order is compared, so that a person sees what differs.
+    """
+    if system is None or system.updates == "content":
+        return False
+    if isinstance(command, CountStock):
+        told = {"numbered": command.version, "timed": command.occurred_at}
+        return system.updates == "restated" or told[system.updates] is not None
+    return isinstance(command, CreateOrder)
+
+
+def numbers(system: System, command: AnyCommand) -> bool:
+    """Whether the source numbers this statement of a whole."""
+    return system.updates == "numbered" and command.version is not None and command.action in RESTATED
 
 
 def fact_of(command: AnyCommand) -> str:
@@ -50,8 +71,20 @@ def number_of(system: System, command: AnyCommand, now: datetime) -> int | None:
             return None
 
 
+def standing(system: System, command: AnyCommand, now: datetime, newest: int | None) -> Standing:
+    """How a statement stands to the newest that was applied. What a clock ahead tells counts as told now: by its arrival."""
+    number = number_of(system, command, now)
+    if system.updates == "timed" and number is not None and newest is not None and _ahead(command, now):
+        number = max(number, newest + 1)
+    return Standing(number, age(number, newest))
+
+
+def _ahead(command: AnyCommand, now: datetime) -> bool:
+    return command.occurred_at is not None and command.occurred_at > now
+
+
 def age(number: int | None, newest: int | None) -> Age:
-    """How a statement stands to the newest that was applied."""
+    """How a number stands to the newest that was applied."""
     if number is None:
         return "unknown"
     if newest is None:

@@ -25,11 +25,21 @@ from interlock.domain.commands import (
     RejectShipment,
 )
 from interlock.domain.decide import UNRECORDED, decide
-from interlock.domain.decision import Arrival, Decision, Outcome, OutcomeWord, Problem, Trouble, World
+from interlock.domain.decision import (
+    Arrival,
+    Decision,
+    Outcome,
+    OutcomeWord,
+    Problem,
+    Trouble,
+    Version,
+    VersionKey,
+    World,
+)
 from interlock.domain.estate import Estate
 from interlock.domain.sourcing import Sourcing
 from interlock.domain.values import NodeId, OrderId
-from interlock.domain.versions import fact_of, may_restate
+from interlock.domain.versions import fact_of, may_restate, numbers
 from interlock.engine.desk import Desk, Wanted, Written
 from interlock.storage import ledger, messages
 
@@ -89,6 +99,7 @@ class Steps:
         self.freed: list[ledger.Key] = []
         self.known: dict[ledger.Key, ledger.Known] = {}
         self.waiting: dict[str, list[tuple[int | None, Arrival]]] = {}
+        self.retold: list[Arrival] = []
 
     def outcomes(self) -> list[Outcome]:
         """Do it: one outcome for each arrival, in order. Raises StockMissed if it must be run again, on locked rows."""
@@ -100,14 +111,14 @@ class Steps:
         hashes = {place: commands.payload_hash(command) for place, _, command in readable}
 
         fresh: list[int] = []
-        first: dict[ledger.Key, int] = {}
+        first: set[ledger.Key] = set()
         later: list[tuple[int, ledger.Key]] = []
         for (place, arrival, command), key in zip(readable, keys, strict=True):
             seen = self.known.get(key)
             if key in first:
                 later.append((place, key))
             elif seen is None or (seen.payload_hash != hashes[place] and self._may_restate(arrival, command)):
-                first[key] = place
+                first.add(key)
                 fresh.append(place)
             else:
                 self._answer_again(place, arrival, key, seen, hashes[place])
@@ -116,11 +127,12 @@ class Steps:
             self.waiting.setdefault(messages.subject_of(early), []).append((None, early))
         timers = [a for a in self.arrivals if a.problem is not None and a.system == authority.INTERLOCK]
         seen_by = [self.arrivals[place] for place in [*fresh, *(place for place, _ in later)]]
-        world = self._load([*seen_by, *timers, *parked], set(self.known))
+        world = self._load([*seen_by, *timers, *parked, *self.retold], set(self.known))
+        self._note_versions(world)
         silent = self._decide(world, fresh, hashes)
         silent.update(self._silence(world, timer) for timer in timers)
         for place, key in later:
-            silent |= self._come_again(world, place, key, first, hashes)
+            silent |= self._come_again(world, place, key, hashes)
         for place, arrival in enumerate(self.arrivals):
             if arrival.problem is not None or arrival.command is None:
                 self.results[place] = self._quarantined(arrival, arrival.problem or _UNREADABLE)
@@ -141,20 +153,27 @@ class Steps:
         )
         return results
 
-    def _come_again(
-        self, world: World, place: int, key: ledger.Key, first: dict[ledger.Key, int], hashes: dict[int, bytes]
-    ) -> set[OrderId]:
+    def _come_again(self, world: World, place: int, key: ledger.Key, hashes: dict[int, bytes]) -> set[OrderId]:
         """A key that was new in this batch came twice in it: answer as the first time, or decide where that is free again."""
-        arrival, original = self.arrivals[place], first[key]
-        restated = hashes[place] != hashes[original] and self._may_restate(arrival, _command(arrival))
-        if restated or not (key in self.entries or key in self.known):
-            # An update by its source; or the first was refused for its sender alone, and the key is still free.
-            first[key] = place
+        arrival, entry = self.arrivals[place], self.entries.get(key)
+        seen = ledger.Known(entry.payload_hash, entry.outcome, bytes(entry.answer)) if entry else self.known.get(key)
+        if seen is None or (seen.payload_hash != hashes[place] and self._may_restate(arrival, _command(arrival))):
+            # The first was refused for its sender alone, and the key is still free; or its source tells it otherwise now.
             return self._decide(world, [place], hashes)
-        entry = self.entries.get(key)
-        seen = ledger.Known(entry.payload_hash, entry.outcome, bytes(entry.answer)) if entry else self.known[key]
         self._answer_again(place, arrival, key, seen, hashes[place])
+        self._note_versions(world)
         return set()
+
+    def _note_versions(self, world: World) -> None:
+        """The same statement under a newer number of its source: what is older than that number is old from now on."""
+        for arrival in self.retold:
+            command = _command(arrival)
+            key: VersionKey = (command.subject, fact_of(command), arrival.system)
+            if command.version is not None and command.version > world.newest.get(key, -1):
+                world.newest[key] = command.version
+                version = Version(key, command.version)
+                self.decided.append((arrival, Decision(outcome="duplicate", versions=[version])))
+        self.retold.clear()
 
     def _may_restate(self, arrival: Arrival, command: AnyCommand) -> bool:
         return may_restate(self.setting.estate.systems.get(arrival.system), command)
@@ -305,6 +324,9 @@ class Steps:
             answer=msgspec.Raw(seen.answer),
             reason=explanation,
         )
+        system = self.setting.estate.systems.get(arrival.system)
+        if same and seen.outcome != "refused" and system is not None and numbers(system, _command(arrival)):
+            self.retold.append(arrival)
         if not same:
             trouble = Trouble(reason="conflict", what=f"{key[1]}/{key[2]}", explanation=explanation)
             self.decided.append((arrival, Decision(outcome=word, reason=word, troubles=[trouble])))

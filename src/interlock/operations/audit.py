@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from interlock.domain.authority import INTERLOCK
+from interlock.domain.authority import INTERLOCK, may
 from interlock.domain.commands import COMMANDS
 from interlock.domain.estate import Estate
 from interlock.domain.values import part_of
@@ -92,7 +92,14 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         "nothing_vanishes",
         "Every message received has exactly one outcome, or waits for one and not too long; files are whole.",
-        ("outcomes", "parked_for_what_exists", "waiting_too_long", "put_away_unseen", "file_counts"),
+        (
+            "outcomes",
+            "parked_for_what_exists",
+            "parked_unchased",
+            "waiting_too_long",
+            "put_away_unseen",
+            "file_counts",
+        ),
     ),
     Statement(
         "once",
@@ -233,16 +240,16 @@ def _params(estate: Estate | None, now: datetime, authority_since: datetime | No
     if estate is None:
         return params
     nodes = list(estate.nodes.values())
-    may = [
+    allowed = [
         (system.id, action)
         for system in estate.systems.values()
         for action, command in COMMANDS.items()
-        if system.authority.get(command.fact) == "decide"
+        if may(system, command)
     ]
     limited = [(node, node.capacity_orders_per_day) for node in nodes if node.capacity_orders_per_day is not None]
     return params | {
-        "systems": Texts([system for system, _ in may]),
-        "actions": Texts([action for _, action in may]),
+        "systems": Texts([system for system, _ in allowed]),
+        "actions": Texts([action for _, action in allowed]),
         "office": Texts([INTERLOCK, *(s.id for s in estate.systems.values() if s.kind in _OFFICE)]),
         "speaker_nodes": Texts([node.id for node in nodes]),
         "speakers": Texts([node.system for node in nodes]),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from interlock.domain.decision import Version, VersionKey
-from interlock.storage.arrays import Ints, Texts
+from interlock.storage.arrays import BigInts, Texts
 from interlock.storage.database import Transaction, queries
 from interlock.storage.together import Sender
 
@@ -35,5 +35,5 @@ def save_many(tx: Sender, part: int, found: Sequence[Version], now: datetime) ->
         subjects=Texts([key[0] for key in newest]),
         facts=Texts([key[1] for key in newest]),
         systems=Texts([key[2] for key in newest]),
-        numbers=Ints(list(newest.values())),
+        numbers=BigInts(list(newest.values())),
     )

@@ -15,6 +15,7 @@ from interlock.domain.commands import (
     CloseOrder,
     HoldReservation,
     ReleaseShipment,
+    VoidOrder,
 )
 from interlock.domain.decide import answer
 from interlock.domain.estate import Buffer
@@ -493,3 +494,44 @@ def test_units_are_conserved_through_the_whole_life_of_an_order() -> None:
     stage.does(cancel((2, 1)))
 
     check_units(stage.world.orders.values(), stage.world.positions)
+
+
+def void(amount: str, ref: str = "v-1") -> VoidOrder:
+    return VoidOrder(order_id=ORDER, ref=ref, amount=Decimal(amount))
+
+
+def test_an_authorization_is_given_up_as_far_as_it_is_not_captured() -> None:
+    stage = Stage({(SHIRT, EAST): 2})
+    stage.does(create((SHIRT, 2), captured=Decimal(5)))
+
+    decision = stage.does(void("15"))
+
+    assert kinds(decision) == ["payment.voided"]
+    assert (stage.order.payment.authorized, stage.order.payment.captured) == (5, 5)
+    assert decision.movements == []
+
+
+def test_no_more_can_be_given_up_than_is_authorized_and_not_captured() -> None:
+    stage = Stage({(SHIRT, EAST): 2})
+    stage.does(create((SHIRT, 2), captured=Decimal(5)))
+
+    assert stage.refuses(void("15.01")) == "over_voided"
+
+
+def test_giving_up_what_is_not_authorized_yet_waits_for_the_authorization() -> None:
+    stage = Stage({(SHIRT, EAST): 2})
+    stage.does(create((SHIRT, 2), authorized=Decimal(5)))
+
+    early = stage.send(void("20"))
+    assert (early.outcome, early.waits_for) == ("parked", "authorization")
+    assert stage.refuses(void("20.01")) == "over_voided"
+
+
+def test_an_order_whose_authorization_is_given_up_is_not_authorized_any_more() -> None:
+    stage = Stage()
+    stage.does(create((SHIRT, 2)))
+    assert stage.order.state == State.AUTHORIZED
+
+    stage.does(void("0.01"))
+
+    assert stage.order.state == State.CREATED

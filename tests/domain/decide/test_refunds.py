@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from interlock.domain.commands import IssueRefund, NewLine, Received, ReceiveReturn
+from interlock.domain.commands import CaptureOrder, IssueRefund, NewLine, Received, ReceiveReturn
 from interlock.domain.decide.refunds import worth_of
 from interlock.domain.events import RefundIssued
 from interlock.domain.model import State
@@ -55,22 +55,29 @@ def test_a_refund_that_names_no_line_is_for_all_units_that_wait_for_one() -> Non
     decision = stage.does(refund("10", ref="r-2"))
 
     assert decision.events == [RefundIssued(ref="r-2", amount=Decimal(10), units=units((1, 1)))]
-    assert stage.refuses(refund("1", ref="r-3")) == "nothing_to_refund"
+    assert stage.parks(refund("1", ref="r-3")) == "return"  # the third shirt may still come back
 
 
 def test_units_are_refunded_once() -> None:
     stage = canceled(2)
     stage.does(refund("1.00", (1, 2)))
 
-    assert stage.refuses(refund("1.00", (1, 1), ref="r-2")) == "not_returned"
+    assert stage.refuses(refund("1.00", (1, 2), ref="r-2")) == "not_returned"
+
+
+def test_an_order_of_which_every_unit_was_refunded_has_nothing_to_refund() -> None:
+    stage = canceled(3)
+    stage.does(refund("1.00", (1, 3)))
+
+    assert stage.refuses(refund("1.00", ref="r-2")) == "nothing_to_refund"
 
 
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
         (refund("10", (9, 1)), "no_line"),
-        (refund("10", (1, 3)), "not_returned"),
-        (refund("10", (1, 1), (1, 2)), "not_returned"),
+        (refund("10", (1, 4)), "not_returned"),
+        (refund("10", (1, 2), (1, 2)), "not_returned"),
         (refund("10.01", (1, 1)), "over_refunded"),
     ],
 )
@@ -81,17 +88,31 @@ def test_a_refund_that_has_no_ground_is_refused(command: IssueRefund, reason: st
 def test_no_more_is_refunded_than_was_captured() -> None:
     stage = canceled(3, captured="5")
 
-    assert stage.refuses(refund("5.01", (1, 3))) == "over_refunded"
+    assert stage.parks(refund("5.01", (1, 3))) == "capture"
     stage.does(refund("5.00", (1, 3)))
     assert stage.order.payment.refunded == stage.order.payment.captured == Decimal(5)
 
 
-def test_units_that_still_wait_or_went_out_are_not_refunded() -> None:
+def test_a_refund_of_more_than_could_ever_be_captured_is_refused() -> None:
+    stage = canceled(2, captured="5")
+
+    assert stage.refuses(refund("30.01", (1, 2))) == "over_refunded"  # 30 are authorized
+    assert stage.parks(refund("20.01", (1, 2))) == "capture"
+    stage.does(CaptureOrder(order_id=ORDER, ref="p", amount=Decimal(25)))
+    assert stage.refuses(refund("20.01", (1, 2))) == "over_refunded"  # the units are worth 20
+
+
+def test_a_refund_of_units_that_could_still_come_back_waits_for_their_return() -> None:
     stage = Stage({(SHIRT, EAST): 2})
     stage.does(create((SHIRT, 2), captured=Decimal(20)))
-    assert stage.refuses(refund("1")) == "nothing_to_refund"
+    assert stage.parks(refund("1")) == "return"
     stage.does(confirm())
-    assert stage.refuses(refund("10", (1, 1))) == "not_returned"
+    assert stage.parks(refund("10", (1, 1))) == "return"
+
+    stage.does(
+        ReceiveReturn(order_id=ORDER, ref="b", node=EAST, lines=(Received(line_no=1, quantity=1),)),
+    )
+    assert kinds(stage.does(refund("10", (1, 1)))) == ["refund.issued"]
 
 
 def test_returned_units_are_refunded_whatever_their_state_was() -> None:

@@ -1,18 +1,20 @@
-"""reservation.hold."""
+"""reservation.hold and reservation.cancel."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from interlock.domain.commands import AdjustStock, HoldReservation
+from interlock.domain.commands import AdjustStock, CancelReservation, HoldReservation
 from interlock.domain.model import State
 from tests.domain.worlds import (
     EAST,
     EAST_WMS,
     NOW,
+    OFFICE,
     ORDER,
     SHIRT,
     SHOES,
@@ -27,6 +29,8 @@ from tests.domain.worlds import (
     create,
     kinds,
     make_estate,
+    moves,
+    pack,
     told,
     troubles,
     units,
@@ -137,3 +141,114 @@ def test_shipped_units_do_not_hinder_that_open_ones_are_held() -> None:
     stage.does(hold())
 
     assert counts(stage.line()) == {"released": 1, "shipped": 1}
+
+
+def take_back(*pairs: tuple[int, int], ref: str = "back", **changes: Any) -> CancelReservation:
+    return CancelReservation(order_id=ORDER, ref=ref, lines=units(*pairs), **changes)
+
+
+def test_released_units_that_are_taken_back_are_open_again_and_their_node_is_told() -> None:
+    stage = Stage({(SHIRT, EAST): 3})
+    stage.does(create((SHIRT, 3)))
+
+    decision = stage.does(take_back((1, 2)))
+
+    assert kinds(decision) == ["reservation.canceled"]
+    assert counts(stage.line()) == {"open": 2, "released": 1}
+    assert counts(stage.order.reservations[1, 1]) == {"released": 1, "rejected": 2}
+    assert moves(decision) == [("unreserve", SHIRT, EAST, 0, 0, -2)]
+    assert stage.stock(SHIRT, EAST) == (3, 0, 1)
+    assert told(decision) == [(EAST_WMS, "shipment.cancel", 1)]
+    assert decision.answered == []
+
+
+def test_allocated_units_go_back_before_released_ones_and_in_silence() -> None:
+    stage = Stage({(SHIRT, EAST): 3}, estate=make_estate(channel={"release": "by_command"}))
+    stage.does(create((SHIRT, 3)))
+
+    decision = stage.does(take_back())
+
+    assert counts(stage.line()) == {"open": 3}
+    assert (told(decision), stage.stock(SHIRT, EAST)) == ([], (3, 0, 0))
+
+
+def test_an_assignment_that_holds_nothing_any_more_awaits_no_answer() -> None:
+    stage = Stage({(SHIRT, EAST): 3})
+    stage.does(create((SHIRT, 3)))
+
+    assert stage.does(take_back()).answered == [1]
+    assert stage.order.assignment_state(1) == State.CANCELED
+
+
+def test_what_was_taken_back_is_sourced_again_after_the_policy_s_wait() -> None:
+    stage = Stage({(SHIRT, EAST): 3}, estate=make_estate(policy={"backorder_retry_s": 60.0}))
+    stage.does(create((SHIRT, 3)))
+
+    stage.does(take_back())
+    assert (stage.order.wake_at, stage.order.hold_attempts) == (NOW + timedelta(seconds=60), 0)
+
+    stage.does(hold())
+    assert (counts(stage.line()), stage.order.wake_at) == ({"released": 3}, None)
+
+
+def test_a_node_that_is_excluded_is_left_out_when_the_units_are_sourced_again() -> None:
+    stage = Stage({(SHIRT, EAST): 3, (SHIRT, WEST): 3})
+    stage.does(create((SHIRT, 3)))
+
+    decision = stage.does(take_back(exclude=True))
+    assert [(x.node, x.reason, x.until) for x in decision.exclusions] == [
+        (EAST, "reservation_canceled", NOW + timedelta(days=1))
+    ]
+    assert told(stage.does(hold())) == [(WEST_WMS, "shipment.release", 2)]
+
+
+def test_only_the_assignment_that_is_named_is_taken_back() -> None:
+    stage = Stage({(SHIRT, EAST): 2, (SHIRT, WEST): 1})
+    stage.does(create((SHIRT, 3)))
+
+    decision = stage.does(take_back(assignment_no=2))
+
+    assert told(decision) == [(WEST_WMS, "shipment.cancel", 2)]
+    assert [counts(r) for r in stage.order.reservations.values()] == [{"released": 2}, {"rejected": 1}]
+
+
+def test_packed_units_are_too_late_to_be_taken_back() -> None:
+    stage = Stage({(SHIRT, EAST): 3})
+    stage.does(create((SHIRT, 3)))
+    stage.does(pack((1, 2)))
+
+    assert stage.refuses(take_back((1, 2))) == "too_late"
+    stage.does(take_back((1, 1)))
+    assert counts(stage.line()) == {"open": 1, "packed": 2}
+    assert stage.refuses(take_back(ref="more")) == "too_late"
+    stage.does(confirm())
+    assert stage.refuses(take_back(ref="gone")) == "not_held"
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (take_back((9, 1)), "no_line"),
+        (take_back((1, 4)), "not_held"),
+        (take_back(assignment_no=7), "no_assignment"),
+    ],
+)
+def test_units_that_are_not_held_cannot_be_taken_back(command: CancelReservation, reason: str) -> None:
+    stage = Stage({(SHIRT, EAST): 3})
+    stage.does(create((SHIRT, 3)))
+
+    assert stage.refuses(command) == reason
+
+
+def test_only_who_oversees_all_nodes_may_take_units_back() -> None:
+    stage = Stage({(SHIRT, EAST): 1})
+    stage.does(create((SHIRT, 1)))
+
+    assert stage.refuses(take_back(), by=EAST_WMS) == "no_authority"
+    stage.does(take_back(), by=OFFICE)
+
+
+def test_what_is_taken_back_of_an_unknown_order_waits_for_it() -> None:
+    decision = Stage().send(take_back())
+
+    assert (decision.outcome, decision.waits_for) == ("parked", ORDER)

@@ -1,10 +1,10 @@
-"""return.authorize and return.receive."""
+"""return.authorize, return.cancel and return.receive."""
 
 from __future__ import annotations
 
 import pytest
 
-from interlock.domain.commands import AuthorizeReturn, CloseOrder, Received, ReceiveReturn
+from interlock.domain.commands import AuthorizeReturn, CancelReturn, CloseOrder, Received, ReceiveReturn
 from interlock.domain.model import State
 from interlock.domain.values import Quantity
 from tests.domain.worlds import (
@@ -76,11 +76,15 @@ def test_a_return_number_is_given_once() -> None:
 
 
 @pytest.mark.parametrize("command", [authorize((1, 1)), receive((1, 1, "restock"), rma="")])
-def test_goods_that_never_left_cannot_come_back(command: AuthorizeReturn | ReceiveReturn) -> None:
+def test_goods_that_have_not_left_come_back_after_they_left_and_never_if_they_do_not(
+    command: AuthorizeReturn | ReceiveReturn,
+) -> None:
     stage = Stage({(SHIRT, EAST): 3})
     stage.does(create((SHIRT, 3)))
-    assert stage.refuses(command) == "not_shipped"
-    stage.does(cancel())
+    assert stage.parks(command) == "shipment"
+    stage.does(cancel((1, 2)))
+    assert stage.parks(command) == "shipment"
+    stage.does(cancel(ref="c-2"))
     assert stage.refuses(command) == "not_shipped"
 
 
@@ -94,6 +98,19 @@ def test_what_was_shipped_may_come_back_while_another_line_is_still_waited_for()
     stage.does(receive((1, 1, "restock")))
 
     assert [counts(line) for line in stage.order.lines.values()] == [{"returned": 1}, {"open": 1}]
+
+
+def test_a_receipt_waits_for_its_return_and_the_return_for_its_shipment() -> None:
+    stage = Stage({(SHIRT, EAST): 2})
+    stage.does(create((SHIRT, 2)))
+
+    assert stage.parks(receive((1, 1, "restock"))) == "return"
+    assert stage.parks(authorize((1, 2))) == "shipment"
+    stage.does(confirm((1, 1)))
+    assert stage.parks(authorize((1, 2))) == "shipment"  # one of two has left
+    stage.does(confirm((1, 1), ref="ship-2"))
+    stage.does(authorize((1, 2)))
+    assert kinds(stage.does(receive((1, 1, "restock")))) == ["units.returned"]
 
 
 def test_each_disposition_has_its_own_effect_on_the_stock() -> None:
@@ -155,7 +172,6 @@ def test_more_may_come_back_than_the_return_said() -> None:
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        (receive((1, 1, "restock"), rma="RMA-9"), "no_return"),
         (receive((1, 1, "restock"), rma="", node="moon"), "unknown_node"),
         (receive((9, 1, "restock"), rma=""), "no_line"),
         (receive((1, 2, "restock"), (1, 2, "scrap"), rma=""), "not_shipped"),
@@ -178,3 +194,58 @@ def test_a_return_opens_a_closed_order_again() -> None:
     assert stage.order.wake_at == NOW
     stage.does(CloseOrder(order_id=ORDER, ref="y"))
     assert kinds(stage.does(receive((1, 1, "scrap"), ref="box-2", rma=""))) == ["order.reopened", "units.returned"]
+
+
+def call_off(ref: str = "off", rma: str = "RMA-1") -> CancelReturn:
+    return CancelReturn(order_id=ORDER, ref=ref, return_ref=rma)
+
+
+def test_what_has_not_come_of_a_canceled_return_is_not_awaited_any_more() -> None:
+    stage = shipped(3)
+    stage.does(authorize((1, 3)))
+    stage.does(receive((1, 1, "restock")))
+
+    decision = stage.does(call_off(), by=SHOP)
+
+    assert kinds(decision) == ["return.canceled"]
+    assert (stage.line().return_due, stage.order.returns["RMA-1"].due) == (0, {1: 1})
+    assert (counts(stage.line()), stage.order.settled) == ({"shipped": 2, "returned": 1}, True)
+    assert stage.order.wake_at == NOW
+    check_units(stage.world.orders.values(), stage.world.positions)
+
+
+def test_a_return_is_canceled_once_and_its_units_may_be_authorized_anew() -> None:
+    stage = shipped(3)
+    stage.does(authorize((1, 3)))
+    stage.does(call_off())
+
+    assert stage.ignores(call_off("again")).reason == "nothing_due"
+    stage.does(authorize((1, 3), ref="RMA-2"))
+    assert stage.line().return_due == 3
+
+
+def test_goods_of_a_canceled_return_are_taken_in_all_the_same() -> None:
+    stage = shipped(2)
+    stage.does(authorize((1, 1)))
+    stage.does(call_off())
+
+    stage.does(receive((1, 1, "restock")))
+
+    assert (counts(stage.line()), stage.line().return_due) == ({"shipped": 1, "returned": 1}, 0)
+
+
+def test_a_cancellation_waits_for_its_return() -> None:
+    decision = shipped(2).send(call_off())
+
+    assert (decision.outcome, decision.waits_for) == ("parked", "return")
+
+
+def test_what_came_back_without_a_number_is_taken_from_the_returns_that_await_it() -> None:
+    stage = shipped(2)
+    stage.does(authorize((1, 1), ref="RMA-1"))
+    stage.does(authorize((1, 1), ref="RMA-2"))
+
+    stage.does(receive((1, 1, "restock"), rma=""))
+
+    assert {ref: mine.due for ref, mine in stage.order.returns.items()} == {"RMA-1": {1: 0}, "RMA-2": {1: 1}}
+    check_units(stage.world.orders.values(), stage.world.positions)

@@ -76,11 +76,12 @@ def test_a_release_of_nothing_is_refused_or_stale() -> None:
     assert stage.refuses(release(ref="c")) == "order_over"
 
 
-def test_an_order_without_stock_has_nothing_to_release() -> None:
+def test_the_release_of_an_order_without_stock_waits_for_its_allocation() -> None:
     stage = Stage(estate=BY_COMMAND)
     stage.does(create((SHIRT, 1)))
 
-    assert stage.refuses(release()) == "nothing_allocated"
+    assert stage.parks(release()) == "allocation"
+    assert stage.refuses(release(1)) == "nothing_allocated"  # nobody can know this number yet
 
 
 def test_an_acknowledgment_stops_the_clock_and_brings_the_node_s_own_number() -> None:
@@ -93,10 +94,14 @@ def test_an_acknowledgment_stops_the_clock_and_brings_the_node_s_own_number() ->
     assert (stage.order.assignments[1].acknowledged_at, stage.order.assignments[1].warehouse_ref) == (NOW, "W-77")
 
 
-def test_what_was_not_released_cannot_be_acknowledged() -> None:
+def test_the_acknowledgment_of_what_was_not_released_waits_for_its_release() -> None:
     stage = split()
 
-    assert stage.refuses(acknowledge(), by=EAST_WMS) == "not_released"
+    assert stage.parks(acknowledge(), by=EAST_WMS) == "release"
+    stage.does(release(2))
+    assert stage.parks(acknowledge(), by=EAST_WMS) == "release"
+    stage.does(release(1, ref="go-1"))
+    assert kinds(stage.does(acknowledge(), by=EAST_WMS)) == ["assignment.acknowledged"]
 
 
 @pytest.mark.parametrize("command", [acknowledge(9), pack(number=9), confirm(number=9), reject(number=9)])

@@ -1,7 +1,7 @@
 """An order told again, whole and otherwise: what differs is worked out, and applied where that needs no person.
 
 Fewer units of a line are canceled, more money is authorized or captured. Anything else that differs is a conflict, which names
-every difference, and then nothing is applied. docs/disorder.md#versions
+every difference, and then nothing is applied. docs/parking.md#versions
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from interlock.domain.decide import orders
 from interlock.domain.decision import Draft
 from interlock.domain.model import Order
 from interlock.domain.values import Quantity, plain
-from interlock.domain.versions import age, fact_of, number_of
+from interlock.domain.versions import fact_of, standing
 
 _HEADER = ("channel", "number", "currency", "fulfillment", "pickup_node", "destination", "customer")
 
@@ -23,9 +23,8 @@ _HEADER = ("channel", "number", "currency", "fulfillment", "pickup_node", "desti
 def restate(draft: Draft, command: CreateOrder) -> None:
     """Bring the order to what its source says now; stale if that is old or nothing new, a conflict if it needs a person."""
     world, order = draft.world, draft.order
-    number = number_of(world.estate.systems[draft.system], command, world.now)
     key = (command.order_id, fact_of(command), draft.system)
-    how_old = age(number, world.newest.get(key))
+    number, how_old = standing(world.estate.systems[draft.system], command, world.now, world.newest.get(key))
     if how_old == "older":
         _stale(draft, "older_version", f"{draft.system} has told a newer version of {command.order_id} before")
         return

@@ -6,7 +6,7 @@ from interlock.domain.commands import AdjustStock, CountStock, StockCommand
 from interlock.domain.decision import Draft
 from interlock.domain.errors import Refusal
 from interlock.domain.values import Quantity
-from interlock.domain.versions import age, fact_of, number_of
+from interlock.domain.versions import fact_of, standing
 
 
 def adjust(draft: Draft, command: AdjustStock) -> None:
@@ -21,12 +21,13 @@ def count(draft: Draft, command: CountStock) -> None:
     _check(draft, command)
     position = draft.world.position(command.sku, command.node)
     difference = command.counted - position.physical
-    system, cause = draft.world.estate.systems.get(draft.system), f"count/{command.ref}"
-    number = number_of(system, command, draft.world.now) if system is not None else None
+    world, cause = draft.world, f"count/{command.ref}"
+    system, key = world.estate.systems.get(draft.system), (command.sku, fact_of(command), draft.system)
+    if system is not None and system.updates == "restated":
+        cause = f"{cause}/{world.now.isoformat()}/{command.counted}"  # one key may state many counts
+    number, how_old = standing(system, command, world.now, world.newest.get(key)) if system else (None, "unknown")
     if number is not None:
-        key = (command.sku, fact_of(command), draft.system)
-        newest = draft.world.newest.get(key)
-        match age(number, newest):
+        match how_old:
             case "older":
                 draft.decision.outcome, draft.decision.reason = "stale", "older_version"
                 draft.decision.explanation = f"{draft.system} has counted {command.sku} at {command.node} again since"

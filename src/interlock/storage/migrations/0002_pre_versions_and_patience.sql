@@ -12,4 +12,9 @@ create table versions (
 
 alter table messages add column waits_until timestamptz;
 
+-- What waits already has the patience that counts where the estate says nothing.
+update messages
+   set waits_until = received_at + interval '1 day'
+ where outcome = 'parked';
+
 create index messages_parked_until on messages (part, waits_until) where outcome = 'parked';
