@@ -192,7 +192,7 @@ class Postgres:
 
     def _children(self) -> dict[int, str]:
         parent = self.postmaster()
-        return {each.pid: _title(each.pid) for each in processes() if parent is not None and each.parent == parent}
+        return {each.pid: title(each.pid) for each in processes() if parent is not None and each.parent == parent}
 
     def _kill(self, pid: int | None) -> bool:
         """Kill a process of the cluster, and nobody else who may have got its number meanwhile."""
@@ -223,7 +223,8 @@ class Postgres:
         return False
 
 
-def _title(pid: int) -> str:
+def title(pid: int) -> str:
+    """The command line of a process, "" if it is gone."""
     if sys.platform != "linux":
         said = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)
         return said.stdout

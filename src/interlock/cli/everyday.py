@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +28,7 @@ from interlock.cli.options import (
     app,
     estate_app,
 )
+from interlock.cli.processes import helpers, stop_with_starter
 from interlock.contracts.estate_file import check_estate, load_estate, starter
 from interlock.contracts.estate_map import as_mermaid, as_svg, estate_rows
 from interlock.domain.errors import InvalidValue
@@ -67,11 +66,11 @@ def serve(
         )
         steady_memory()
         with (
-            _helpers(0 if joins else processes - 1),
+            helpers(0 if joins else processes - 1),
             interlock.services(workers=workers, folders=folders, delivery=delivery),
         ):
             if joins:
-                threading.Thread(target=_stop_with_starter, args=(server,), daemon=True).start()
+                threading.Thread(target=stop_with_starter, args=(server,), daemon=True).start()
             else:
                 err.print(f"interlock serves {interlock.estate.retailer} on http://{host}:{port}", highlight=False)
             server.run()
@@ -377,27 +376,6 @@ def estate_show(
 
 
 # Helping
-
-
-@contextmanager
-def _helpers(count: int) -> Iterator[None]:
-    """So many more processes like this one, on the same port; they end when we do, however that is."""
-    command = [sys.executable, "-m", "interlock.cli", *sys.argv[1:], "--joins", "--no-folders"]
-    started = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in started:
-            if process.stdin is not None:
-                process.stdin.close()
-        for process in started:
-            process.wait()
-
-
-def _stop_with_starter(server: WebServer) -> None:
-    """Our input is a pipe that nobody writes to: it ends when the process that started us is gone."""
-    sys.stdin.read()
-    server.stop()
 
 
 def _check_free(host: str, port: int) -> None:
