@@ -41,7 +41,7 @@ bench: setup ## measure orders per second against the bare floor of the same Pos
 
 MINUTES ?= 10
 
-soak: setup ## kill service and PostgreSQL under load, seed after seed (MINUTES=10, SEED=N)
+soak: setup ## crash runs and simulated months with fresh seeds (MINUTES=10, SEED=N)
 	@$(BIN)/python scripts/soak.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # Existing pins stay unless pyproject.toml rules them out; `make lock UPGRADE=--upgrade` takes the newest.

@@ -1,4 +1,4 @@
-"""Soak: the crash run again and again with fresh seeds, until the time is over or something is wrong.
+"""Soak: crash runs, then simulated months, again and again with fresh seeds, until the time is over or something is wrong.
 
 .venv/bin/python scripts/soak.py --minutes 10 --seed 7
 .venv/bin/python scripts/soak.py --rounds 1 --seed 7            one round, as it was played before
@@ -11,8 +11,10 @@ with logs, files, database and journal, which is kept. docs/testing.md says what
 from __future__ import annotations
 
 import argparse
+import json
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VIOLATIONS_SHOWN = 30
+DAYS = 30
 
 
 def main() -> int:
@@ -49,7 +52,30 @@ def crash_rounds(asked: argparse.Namespace, seconds: float) -> int:
     return 0
 
 
-STEPS: tuple[Callable[[argparse.Namespace, float], int], ...] = (crash_rounds,)
+def simulated_months(asked: argparse.Namespace, seconds: float) -> int:
+    """`interlock simulate` with the seeds N, N+1 …, thirty days of storm each, at least one; gives 1 at a violation.
+
+    The command itself tells the violation as a short story, and how to run it again.
+    """
+    until, played = time.monotonic() + seconds, 0
+    while not asked.rounds and (played == 0 or time.monotonic() < until):
+        seed = asked.seed + played
+        played += 1
+        command = [sys.executable, "-m", "interlock.cli", "simulate", "--seed", str(seed), "--days", str(DAYS)]
+        ended = subprocess.run([*command, "--faults", "storm", "--json"], check=False, capture_output=True, text=True)
+        if ended.returncode:
+            print(ended.stdout + ended.stderr, flush=True)
+            return 1
+        found = json.loads(ended.stdout)
+        faults = sum(found["faults"].values())
+        print(
+            f"simulated {DAYS} days, seed {seed}: {found['messages']} messages, {faults} faults, 0 violations",
+            flush=True,
+        )
+    return 0
+
+
+STEPS: tuple[Callable[[argparse.Namespace, float], int], ...] = (crash_rounds, simulated_months)
 """What a soak is made of; each takes the arguments and its share of the time in seconds, and gives an exit code."""
 
 
@@ -65,7 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Crash runs with fresh seeds, for as long as one likes.")
     parser.add_argument("--minutes", type=float, default=10.0, help="for so long; a round that was begun is finished")
     parser.add_argument("--seed", type=int, default=None, help="of the first round; drawn and printed if absent")
-    parser.add_argument("--rounds", type=int, default=0, help="exactly so many rounds, however long they take")
+    parser.add_argument("--rounds", type=int, default=0, help="exactly so many crash rounds, however long they take")
     parser.add_argument("--short", action="store_true", help="rounds as short as in `make test`")
     asked = parser.parse_args()
     if asked.minutes <= 0 or asked.rounds < 0:
