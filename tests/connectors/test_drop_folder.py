@@ -462,3 +462,16 @@ def test_a_name_of_any_length_and_bytes_gets_its_result(db: Database, tmp_path: 
 
     assert sorted(r.state for r in results) == ["done"] * 3
     assert len(list((tmp_path / "done").glob("*.result.json"))) == 3
+
+
+@pytest.mark.parametrize(("ending", "rows_max", "state"), [("\n", 6, "done"), ("", 6, "done"), ("", 5, "rejected")])
+def test_the_row_limit_counts_the_last_row_whether_its_line_ends_or_not(
+    db: Database, tmp_path: Path, ending: str, rows_max: int, state: str
+) -> None:
+    data = sales(3).rstrip("\n") + ending
+    drop(tmp_path, data.encode())
+    limited = replace(POS, limits=Limits(rows_max=rows_max))
+
+    (result,) = folder_of(tmp_path, db, FakeDoor(), system=limited).poll(later())
+
+    assert (result.state, len(data.splitlines())) == (state, 7)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from interlock.connectors.mapping import Mapper, MappingFailed
 from interlock.connectors.receive import new_message_id, receive, trace_id_of
 from interlock.domain import commands
-from interlock.domain.commands import COMMANDS, payload_hash
+from interlock.domain.commands import COMMANDS, CancelReservation, payload_hash
 from interlock.domain.estate import Estate, System
 from interlock.domain.values import SystemId
 from tests.web.conftest import order, small_estate
@@ -389,6 +389,29 @@ def test_when_a_shipment_left_is_said_once() -> None:
     assert read(WMS, "shipment.confirm", body).occurred_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
     both = body | {"occurred_at": "2026-03-01T10:00:00Z"}
     assert list(mistakes(WMS, "shipment.confirm", both)) == ["shipped_at"]
+
+
+@pytest.mark.parametrize(
+    ("value", "means"), [(True, True), (False, False), ("true", True), ("false", False), (None, False)]
+)
+def test_yes_and_no_are_said_as_such_or_as_text(value: object, means: bool) -> None:
+    command = read(WEBSHOP, "reservation.cancel", {"order": "1", "ref": "r", "exclude": value})
+
+    assert isinstance(command, CancelReservation)
+    assert command.exclude is means
+
+
+@pytest.mark.parametrize("value", [1, "yes", [], "True"])
+def test_what_is_neither_yes_nor_no_is_named(value: object) -> None:
+    body = {"order": "1", "ref": "r", "exclude": value}
+
+    assert mistakes(WEBSHOP, "reservation.cancel", body) == {"exclude": "true or false"}
+
+
+def test_units_are_taken_back_only_from_an_assignment_of_their_order() -> None:
+    body = {"order": "1", "ref": "r", "assignment": "webshop:2/1"}
+
+    assert list(mistakes(WEBSHOP, "reservation.cancel", body)) == ["assignment"]
 
 
 def test_an_unknown_action_is_named_with_what_was_probably_meant() -> None:

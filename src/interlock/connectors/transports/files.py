@@ -174,16 +174,17 @@ class DropFolder:
 
     def _read(self, claim: Claim, file: BinaryIO, now: datetime) -> FileResult:
         before = os.fstat(file.fileno())
-        sha256, line_ends = _fingerprint(file)
+        sha256, lines = _fingerprint(file)
         known = self._db.transaction(lambda tx: files.look(tx, system=self.system.id, sha256=sha256))
         if known is not None and known.finished_at is not None:
             settled = self._settled_before_the_crash(claim)
             return settled or self._duplicate(claim, sha256, before.st_size, now)
         file.seek(0)
         try:
-            if line_ends > self.system.limits.rows_max + 1:
+            rows_max = self.system.limits.rows_max
+            if lines > rows_max + 1:
                 raise TableUnreadable(
-                    "too_many_rows", "file", f"{line_ends} lines", f"at most {self.system.limits.rows_max} rows"
+                    "too_many_rows", "file", f"{lines} lines", f"a header and at most {rows_max} rows (limits.rows_max)"
                 )
             table = Table(blocks(file), encoding=self.folder.encoding, delimiter=self.folder.delimiter)
             columns = Columns(table.columns, self.system, self.folder)
@@ -406,12 +407,13 @@ def _rejects_path(claim: Claim) -> Path:
 
 
 def _fingerprint(file: BinaryIO) -> tuple[str, int]:
-    """SHA-256 of a file, in hex, and how many lines it has at least."""
-    digest, line_ends = hashlib.sha256(), 0
+    """SHA-256 of a file, in hex, and how many lines it has at least: the last one counts without an end too."""
+    digest, lines, last = hashlib.sha256(), 0, b""
     for block in _all(file):
         digest.update(block)
-        line_ends += max(block.count(b"\n"), block.count(b"\r"))
-    return digest.hexdigest(), line_ends
+        lines += max(block.count(b"\n"), block.count(b"\r"))
+        last = block[-1:] or last
+    return digest.hexdigest(), lines + (last not in b"\r\n")
 
 
 def _all(file: BinaryIO) -> Iterator[bytes]:
