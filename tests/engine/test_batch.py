@@ -313,6 +313,20 @@ def test_a_refusal_of_the_sender_leaves_the_key_for_the_system_that_may(db: Data
     check_database(db)
 
 
+def test_what_another_system_tells_is_told_again_by_its_own_one_and_then_counts(db: Database) -> None:
+    door = Door(db, make_estate())
+    too_many = stock("s1", units=9_000)
+    forged = [arrival(too_many, "web"), arrival(order(1, customer="a forger"), "pos"), arrival(too_many, "pos")]
+    told = [arrival(stock("s1", units=5), "wms"), arrival(order(1), "web"), arrival(stock("s1", "store1", 3), "pos")]
+
+    assert words(door.process(forged[:2])) == ["refused"] * 2
+    assert words(door.process([*forged[2:], *told])) == ["refused"] + ["processed"] * 3
+    assert (sold(db, "s1"), stored_orders(db)[OrderId("web:1")].customer) == ((5, 1), "")
+    assert exceptions(db) == [("s1", "wrong_source/stock.count", 2), ("web:1", "wrong_source/order.create", 1)]
+    assert words(door.process([arrival(stock("s1", "store1", 4, "by the office"), "office")])) == ["processed"]
+    check_database(db)
+
+
 def test_the_key_stays_free_within_one_batch_too(db: Database) -> None:
     door = Door(db, make_estate(observers={"wms": ("order",)}))
     door.process([arrival(stock("s1"), "wms"), arrival(stock("s2"), "wms")])

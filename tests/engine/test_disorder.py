@@ -23,7 +23,7 @@ from interlock.domain.commands import COMMANDS, AnyCommand, CountStock, CreateOr
 from interlock.domain.decision import Arrival, Outcome
 from interlock.domain.disorder import DISORDERS, Cell, cell
 from interlock.domain.estate import FACTS, Estate
-from interlock.domain.values import SystemId
+from interlock.domain.values import NodeId, SystemId
 from interlock.engine.door import Door
 from interlock.operations.audit import audit
 from interlock.storage.database import Database
@@ -125,7 +125,9 @@ def unknown_order(g: Goods, case: Case) -> Play:
 
 
 def wrong_source(g: Goods, case: Case) -> Play:
-    return Play(g, said(case.due.said), [arrival(case.due.command, "pos")])
+    refused = cell(case.due.command.action, "wrong_source").outcome == "refused"
+    rightly = [arrival(case.due.command, case.by)] if refused else []  # the key is free for it
+    return Play(g, said(case.due.said), [arrival(case.due.command, "pos")], rightly)
 
 
 def no_authority(g: Goods, case: Case) -> Play:
@@ -156,7 +158,14 @@ def same_fact_two_message_ids(g: Goods, case: Case) -> Play:
 
 
 def same_message_id_two_systems(g: Goods, case: Case) -> Play:
-    stranger = arrival(order(f"{g.name} stranger", ["no such thing"]), "pos", source_message_id=g.name)
+    sale = order(
+        f"{g.name} stranger",
+        ["no such thing"],
+        channel="stores",
+        fulfillment="carry_out",
+        pickup_node=NodeId("store1"),
+    )
+    stranger = arrival(sale, "pos", source_message_id=g.name)
     mine = arrival(case.due.command, case.by, source_message_id=g.name)
     return Play(g, [*said(case.due.said), stranger], [mine])
 

@@ -437,3 +437,20 @@ def test_an_order_and_its_cancellation_at_once_by_two_doors_leave_nothing_parked
         ]
         assert sold(wide, "s1") == (1_000, 0)
         is_sound(wide, estate)
+
+
+def test_goods_that_waited_for_a_shipment_which_will_never_be_are_shown_to_a_person(db: Database) -> None:
+    door = Door(db, estate := make_estate())
+    door.process([arrival(stock("s1"), "wms"), arrival(CREATE)])
+    early = arrival(msgspec.structs.replace(BACK, return_ref=""), "wms")
+    (parked,) = door.process([early])
+    assert (parked.outcome, parked.waits_for, exceptions(db)) == ("parked", "shipment", [])
+
+    door.process([arrival(CANCEL)])
+
+    assert rows(db, "select outcome from messages where message_id = %(id)s", id=early.message_id) == [("refused",)]
+    assert exceptions(db) == [("web:1", "unexpected_return/return.receive", 1)]
+    assert sold(db, "s1") == (100, 0)
+    (again,) = door.process([arrival(early.command, "wms")])
+    assert (again.outcome, again.first, len(exceptions(db))) == ("duplicate", "refused", 1)
+    is_sound(db, estate)

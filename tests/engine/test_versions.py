@@ -9,10 +9,20 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from interlock.domain.commands import AnyCommand, CancelOrder, ConfirmShipment, CreateOrder, LineUnits, NewLine
+from interlock.domain.commands import (
+    AnyCommand,
+    CancelOrder,
+    ConfirmShipment,
+    CreateOrder,
+    LineUnits,
+    NewLine,
+    PackShipment,
+    Received,
+    ReceiveReturn,
+)
 from interlock.domain.decision import Outcome
 from interlock.domain.estate import Estate, Place
-from interlock.domain.values import OrderId, Sku, SystemId
+from interlock.domain.values import NodeId, OrderId, Sku, SystemId
 from interlock.engine.door import Door
 from interlock.storage.database import Database
 from tests.builders import PRICE, arrival, make_estate, make_system, order, stock
@@ -219,15 +229,66 @@ class _Typed(msgspec.Struct):
     type: str
 
 
-def test_fewer_units_than_can_still_be_canceled_are_refused_and_change_nothing(db: Database) -> None:
+def test_fewer_units_than_can_still_be_canceled_are_a_conflict_that_a_person_sees(db: Database) -> None:
     source = Source(db, "numbered")
     source.says(units(4), version=1)
-    source.says(ConfirmShipment(order_id=ONE, assignment_no=1, ref="gone"))
+    source.says(ConfirmShipment(order_id=ONE, assignment_no=1, ref="gone", lines=(LineUnits(1, 3),)))
 
     outcome = source.says(units(2), version=2)
 
-    assert (outcome.outcome, source.units()) == ("refused", (0, 0))
-    assert stored_orders(db)[ONE].lines[1].shipped == 4
+    assert reason(outcome) == (
+        "conflict",
+        "web:1: line 1: 2 units are not wanted any more, 1 can still be canceled",
+    )
+    assert source.units() == (1, 0)
+    assert stored_orders(db)[ONE].lines[1].shipped == 3
+    assert exceptions(db) == [("web:1", "conflict/order.create/", 1)]
+    assert source.says(units(3), version=3).outcome == "processed"  # one can: the conflict has used up nothing
+    assert source.units() == (0, 1)
+    source.sound()
+
+
+def test_packed_units_that_are_not_wanted_any_more_are_a_conflict(db: Database) -> None:
+    source = Source(db, "restated")
+    source.says(units(4))
+    source.says(PackShipment(order_id=ONE, assignment_no=1, ref="boxes"))
+
+    assert reason(source.says(units(3))) == (
+        "conflict",
+        "web:1: line 1: 1 units are not wanted any more, 0 can still be canceled",
+    )
+    assert source.units() == (4, 0)
+    source.sound()
+
+
+@pytest.mark.parametrize("told", [4, 3])
+def test_units_that_came_back_are_not_missing_when_the_order_is_told_again(db: Database, told: int) -> None:
+    source = Source(db, "numbered")
+    source.says(units(4), version=1)
+    source.says(ConfirmShipment(order_id=ONE, assignment_no=1, ref="gone", lines=(LineUnits(1, 2),)))
+    back = (Received(line_no=1, quantity=1),)
+    source.says(ReceiveReturn(order_id=ONE, ref="box", node=NodeId("n1"), lines=back))
+
+    assert reason(source.says(units(told, word="again"), version=2)) == ("stale", "it restates what is known")
+    assert source.units() == (2, 0)
+    assert source.says(units(2), version=3).outcome == "processed"  # one fewer than what did not come back
+    assert source.units() == (1, 1)
+    assert exceptions(db) == []
+    source.sound()
+
+
+def test_a_line_that_came_back_whole_may_be_left_out(db: Database) -> None:
+    source = Source(db, "restated")
+    both = order(1, [("s1", 4), ("s2", 2)])
+    source.says(both)
+    source.says(ConfirmShipment(order_id=ONE, assignment_no=1, ref="gone"))
+    back = (Received(line_no=2, quantity=2),)
+    source.says(ReceiveReturn(order_id=ONE, ref="box", node=NodeId("n1"), lines=back))
+
+    assert reason(source.says(msgspec.structs.replace(both, lines=both.lines[:1]))) == (
+        "stale",
+        "it restates what is known",
+    )
     source.sound()
 
 

@@ -451,6 +451,34 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
         ["update messages set system = 'web' where action = 'shipment.pack' and outcome = 'processed'"],
         {"within_authority": {"subject": "web:8", "system": "web", "node": "n1", "speaker": "wms"}},
     ),
+    "somebody told another's orders": (
+        "wrong_teller",
+        [
+            "update messages set system = 'pos' where action = 'order.create' and outcome = 'processed' and subject = 'web:9'"
+        ],
+        {
+            "within_authority": {
+                "subject": "web:9",
+                "system": "pos",
+                "action": "order.create",
+                "about": "channel",
+                "id": "web",
+                "teller": "web",
+            }
+        },
+    ),
+    "somebody counted another's stock": (
+        "wrong_teller",
+        [
+            "update messages set system = 'web' where action = 'stock.count' and outcome = 'processed' and subject = 's2'"
+        ],
+        {"within_authority": {"subject": "s2", "system": "web", "about": "node", "id": "n2", "teller": "wms"}},
+    ),
+    "somebody adjusted another's stock": (
+        "wrong_teller",
+        ["update messages set system = 'pos' where action = 'stock.adjust' and outcome = 'processed'"],
+        {"within_authority": {"subject": "s3", "system": "pos", "about": "node", "id": "n1", "teller": "wms"}},
+    ),
     "a refusal is shown to nobody": (
         "refusals_unseen",
         ["delete from exceptions where reason in ('wrong_source', 'no_authority')"],

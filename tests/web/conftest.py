@@ -63,7 +63,7 @@ class Serve:
 
 @pytest.fixture
 def estate() -> Estate:
-    """A web shop that decides orders, a warehouse that ships, a watcher that may only observe."""
+    """A web shop that decides orders, a warehouse that ships, a watcher that may only observe; a channel for each shop."""
     return small_estate()
 
 
@@ -103,6 +103,7 @@ def small_estate() -> Estate:
         system("watcher", "erp"),
         system("small", "webshop", authority={"order": "decide"}, limits=Limits(body_bytes_max=2_000, rows_max=3)),
         system("pos", "pos", authority={"order": "decide"}, states={"tendered": "authorized", "voided": "canceled"}),
+        system("office", "backoffice", authority={"stock": "decide"}),
     ]
     nodes = [
         Node(
@@ -116,19 +117,22 @@ def small_estate() -> Estate:
         )
         for name, region in (("DC-EAST", "PA"), ("DC-WEST", "NV"))
     ]
-    channel = Channel(
-        id="web",
-        system=SystemId("webshop"),
-        currency="USD",
-        fulfills=("delivery", "bopis"),
-        sourcing=SourcingPolicy(version="1"),
-    )
+    channels = [
+        Channel(
+            id=name,
+            system=SystemId(seller),
+            currency="USD",
+            fulfills=("delivery", "bopis"),
+            sourcing=SourcingPolicy(version="1"),
+        )
+        for name, seller in (("web", "webshop"), ("outlet", "small"), ("stores", "pos"))
+    ]
     return Estate(
         retailer="Test",
         currency="USD",
         systems={each.id: each for each in systems},
         nodes={each.id: each for each in nodes},
-        channels={"web": channel},
+        channels={each.id: each for each in channels},
         sku_aliases={SystemId("webshop"): {"w-1": Sku("SKU-1")}},
         node_aliases={SystemId("wms"): {"E": NodeId("DC-EAST")}},
     )

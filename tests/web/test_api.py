@@ -126,6 +126,24 @@ def test_every_refusal_is_a_problem_with_a_trace_id(
     assert len(answer.json()["trace_id"]) == 32
 
 
+@pytest.mark.parametrize(
+    ("system", "action", "body"),
+    [
+        ("small", "order.create", order()),
+        ("webshop", "stock.count", {"sku": "SKU-1", "node": "DC-EAST", "ref": "c", "counted": 9}),
+        ("webshop", "stock.adjust", {"sku": "SKU-1", "node": "DC-EAST", "ref": "a", "delta": 9}),
+    ],
+)
+def test_orders_and_stock_of_another_system_s_channel_or_node_are_forbidden(
+    base_url: str, system: str, action: str, body: dict[str, object]
+) -> None:
+    with client(base_url, system) as http:
+        answer = http.post(f"/v1/actions/{action}", json=body)
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "wrong_source")
+    assert answer.json()["title"] == "Another system speaks for this channel or node"
+
+
 def test_a_body_over_the_system_s_limit_is_refused(base_url: str) -> None:
     def chunks() -> list[bytes]:
         return [b'{"customer": "' + b"x" * 1500, b"y" * 1500, b'"}']
@@ -256,9 +274,11 @@ def test_bulk_names_the_action_in_each_line_and_keeps_the_order_of_one_order(web
 def test_a_bulk_beyond_its_limits_says_where_it_stopped(base_url: str) -> None:
     ndjson = {"Content-Type": "application/x-ndjson"}
     with client(base_url, "small") as small:
-        rows = "\n".join(json.dumps(order(str(n))) for n in range(5))
+        rows = "\n".join(json.dumps(order(str(n), channel="outlet")) for n in range(5))
         many = small.post("/v1/orders", content=rows, headers=ndjson)
-        long = small.post("/v1/orders", content=json.dumps(order("9")) + "\n" + "x" * 5000 + "\n{}", headers=ndjson)
+        long = small.post(
+            "/v1/orders", content=json.dumps(order("9", channel="outlet")) + "\n" + "x" * 5000 + "\n{}", headers=ndjson
+        )
         empty = small.post("/v1/orders", content=" \n\n", headers=ndjson)
 
     assert [json.loads(line)["status"] for line in many.text.splitlines()] == [201, 201, 201, 413]

@@ -121,7 +121,7 @@ def test_the_count_takes_any_bytes(body: bytes) -> None:
 def test_the_line_that_is_one_too_many_is_named_and_the_good_ones_before_it_stay_done(
     base_url: str, db: Database
 ) -> None:
-    body = "\n\n".join(json.dumps({"action": "order.create", **order(str(n))}) for n in range(1, 6))
+    body = "\n\n".join(json.dumps({"action": "order.create", **order(str(n), channel="outlet")}) for n in range(1, 6))
     with client(base_url, "small") as small:
         answer = small.post("/v1/bulk", content=body, headers={"Content-Type": "application/x-ndjson"})
 
@@ -136,7 +136,7 @@ def test_the_line_that_is_one_too_many_is_named_and_the_good_ones_before_it_stay
 
 
 def test_a_line_that_is_too_long_is_named_with_its_limit(base_url: str) -> None:
-    body = json.dumps({"action": "order.create", **order("1")}) + "\n" + "x" * 2_001
+    body = json.dumps({"action": "order.create", **order("1", channel="outlet")}) + "\n" + "x" * 2_001
     with client(base_url, "small") as small:
         answer = small.post("/v1/bulk", content=body, headers={"Content-Type": "application/x-ndjson"})
 

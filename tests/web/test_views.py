@@ -37,7 +37,7 @@ def send(db: Database, estate: Estate) -> Sender:
 
 def test_a_number_of_two_scopes_leads_to_both_orders(db: Database, estate: Estate, send: Sender) -> None:
     send("webshop", "order.create", order("7"))
-    send("pos", "order.create", order("7", number="R-7"))
+    send("pos", "order.create", order("7", number="R-7", channel="stores"))
 
     assert views.resolve(db, estate, "7") == ["pos:7", "webshop:7"]
     assert views.resolve(db, estate, "pos:7") == ["pos:7"]
@@ -73,9 +73,9 @@ def test_an_order_that_has_not_come_has_a_story_but_is_no_order(db: Database, es
 
 def test_the_story_of_a_sku_tells_its_counts(db: Database, estate: Estate, send: Sender) -> None:
     send("wms", "stock.count", {"sku": "SKU-9", "node": "E", "ref": "c1", "counted": 5})
-    send("webshop", "stock.count", {"sku": "SKU-9", "node": "DC-EAST", "ref": "c2", "counted": 4})
+    send("office", "stock.count", {"sku": "SKU-9", "node": "DC-EAST", "ref": "c2", "counted": 4})
 
-    assert [step.source for step in views.story(db, estate, "SKU-9")] == ["wms", "webshop"]
+    assert [step.source for step in views.story(db, estate, "SKU-9")] == ["wms", "office"]
 
 
 def test_the_story_goes_from_the_first_message_to_the_door_in_words(db: Database, estate: Estate, send: Sender) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interlock.domain.commands import AnyCommand, AssignmentCommand
+from interlock.domain.commands import AnyCommand, AssignmentCommand, CreateOrder, StockCommand
 from interlock.domain.errors import Refusal
 from interlock.domain.estate import Estate, System
 from interlock.domain.model import Order
@@ -12,10 +12,18 @@ INTERLOCK = SystemId("interlock")
 """Ourselves: what time alone causes comes from here, by the same door as all else."""
 
 _OFFICE = frozenset({"backoffice", "erp"})
+"""Who oversees all nodes and channels."""
 
+_FOR_OTHERS = _OFFICE | {"replenishment", "edi"}
+"""Who tells of other systems' channels and nodes, because that is its trade."""
 
 _OFFICE_ONLY = frozenset({"reservation.cancel"})
 """Actions on other systems' work: only who oversees all nodes may ask for them."""
+
+
+def tells_for_others(system: System) -> bool:
+    """Whether the system may tell orders of channels, and stock of nodes, that are another system's."""
+    return system.kind in _FOR_OTHERS
 
 
 def may(system: System, kind: type[AnyCommand]) -> bool:
@@ -37,6 +45,22 @@ def check(estate: Estate, system: SystemId, command: AnyCommand) -> None:
         )
     if not may(known, type(command)):
         raise Refusal("no_authority", f"{command.action} is for systems of kind {' or '.join(sorted(_OFFICE))}")
+    if not tells_for_others(known):
+        _check_business(estate, known, command)
+
+
+def _check_business(estate: Estate, system: System, command: AnyCommand) -> None:
+    """A channel's orders are told by its own system, the stock of a node by the node's."""
+    if isinstance(command, CreateOrder):
+        channel = estate.channels.get(command.channel)
+        if channel is not None and channel.system != system.id:
+            raise Refusal(
+                "wrong_source", f"orders of channel {channel.id} are told by {channel.system}, not by {system.id}"
+            )
+    elif isinstance(command, StockCommand):
+        node = estate.nodes.get(command.node)
+        if node is not None and node.system != system.id:
+            raise Refusal("wrong_source", f"the stock of node {node.id} is told by {node.system}, not by {system.id}")
 
 
 def check_assignment(estate: Estate, system: SystemId, command: AssignmentCommand, order: Order) -> None:

@@ -36,6 +36,7 @@ _GONE = Cell("refused", "the goods have left: authorize a return instead", "too_
 _MANY = Cell("processed", "only these units; the others stay as they are")
 _SOME_MONEY = Cell("processed", "only this amount; the rest may follow")
 _SPEAKS = Cell("refused", "only the system of the assignment's node, or the back office, speaks for it", "wrong_source")
+_OWN_STOCK = Cell("refused", "the stock of a node is told by the node's own system", "wrong_source")
 _TOLD_MORE = Cell("stale", "the goods have told more already", "shipped")
 _BACK_OFFICE = Cell("refused", "only who oversees all nodes may take units back from them", "no_authority")
 
@@ -97,7 +98,11 @@ DISORDERS: dict[str, Disorder] = {
             ),
             "return.authorize": Cell("refused", "all units came back already", "not_shipped"),
             "return.cancel": Cell("stale", "all that was awaited has come", "nothing_due"),
-            "return.receive": Cell("refused", "all units came back already", "not_shipped"),
+            "return.receive": Cell(
+                "refused",
+                "all units came back already; what stands on the dock is shown to a person",
+                "unexpected_return",
+            ),
             "refund.issue": Cell("refused", "a unit is refunded once", "not_returned"),
             "stock.adjust": Cell("processed", _NO_ORDER + "a change counts, also after a count"),
             "stock.count": Cell("processed", _NO_ORDER + "the last to arrive counts, where no version says otherwise"),
@@ -176,6 +181,9 @@ DISORDERS: dict[str, Disorder] = {
         "Another system says it than the one whose business it is, though it may decide such facts elsewhere.",
         Cell("processed", "authority is by fact: who may decide it is believed"),
         {
+            "order.create": Cell("refused", "a channel's orders are told by its own system", "wrong_source"),
+            "stock.adjust": _OWN_STOCK,
+            "stock.count": _OWN_STOCK,
             "reservation.cancel": _BACK_OFFICE,
             "shipment.acknowledge": _SPEAKS,
             "shipment.pack": _SPEAKS,

@@ -130,7 +130,12 @@ ARRIVALS: dict[str, dict[str, Rule]] = {
     "return.receive": _table(
         ORDER_STANDINGS,
         _WAIT,
-        ("canceled", "refuse", "not_shipped", "nothing was shipped that could come back"),
+        (
+            "canceled",
+            "refuse",
+            "unexpected_return",
+            "nothing was shipped that could come back; goods may stand on the dock, so a person is shown",
+        ),
     ),
     "refund.issue": _table(ORDER_STANDINGS, _WAIT),
     "order.close": _table(

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from interlock.domain.authority import INTERLOCK, may
+from interlock.domain.authority import INTERLOCK, may, tells_for_others
 from interlock.domain.commands import COMMANDS
 from interlock.domain.estate import Estate
 from interlock.domain.values import part_of
@@ -129,11 +129,11 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         "within_authority",
         "Nobody acted beyond its authority, and whoever tried is in the exception queue.",
-        ("beyond_authority", "wrong_speaker", "refusals_unseen"),
+        ("beyond_authority", "wrong_speaker", "wrong_teller", "refusals_unseen"),
     ),
 )
 
-ESTATE_CHECKS: Final = frozenset({"capacity_exceeded", "beyond_authority", "wrong_speaker"})
+ESTATE_CHECKS: Final = frozenset({"capacity_exceeded", "beyond_authority", "wrong_speaker", "wrong_teller"})
 """Checks that can only be made against an estate; without one they are left out."""
 
 
@@ -253,6 +253,9 @@ def _params(estate: Estate | None, now: datetime, authority_since: datetime | No
         "office": Texts([INTERLOCK, *(s.id for s in estate.systems.values() if s.kind in _OFFICE)]),
         "speaker_nodes": Texts([node.id for node in nodes]),
         "speakers": Texts([node.system for node in nodes]),
+        "for_others": Texts([INTERLOCK, *(s.id for s in estate.systems.values() if tells_for_others(s))]),
+        "channels": Texts(list(estate.channels)),
+        "sellers": Texts([channel.system for channel in estate.channels.values()]),
         "nodes": Texts([node.id for node, _ in limited]),
         "days": Texts([now.astimezone(ZoneInfo(node.time_zone)).date().isoformat() for node, _ in limited]),
         "capacities": Ints([capacity for _, capacity in limited]),

@@ -790,6 +790,36 @@ select s.part, s.subject, s.message_id, s.system, s.action, a.assignment_no, a.n
     on t.node = a.node
  where t.system is distinct from s.system;
 
+-- wrong_teller --
+-- Orders of a channel are told by the channel's system, the stock of a node by the node's, or by who tells for others.
+-- reads all parts: the audit proves every row
+with told as not materialized (
+    select m.part, m.subject, m.message_id, m.system, m.action, m.business_key
+      from messages as m
+     where m.outcome = 'processed'
+       and m.action in ('order.create', 'stock.adjust', 'stock.count')
+       and m.system <> all(%(for_others)s)
+       and m.settled_at >= %(authority_since)s
+)
+select t.part, t.subject, t.message_id, t.system, t.action, 'channel' as about, o.channel as id, s.system as teller
+  from told as t
+  join orders as o
+    on o.part = t.part
+   and o.order_id = t.subject
+  left join unnest(%(channels)s, %(sellers)s) as s (channel, system)
+    on s.channel = o.channel
+ where t.action = 'order.create'
+   and s.system is distinct from t.system
+ union all
+-- A stock action's key begins with its node, whose id has no slash.
+select t.part, t.subject, t.message_id, t.system, t.action, 'node' as about, s.node as id, n.system as teller
+  from told as t
+ cross join lateral (select split_part(t.business_key, '/', 1) as node) as s
+  left join unnest(%(speaker_nodes)s, %(speakers)s) as n (node, system)
+    on n.node = s.node
+ where t.action in ('stock.adjust', 'stock.count')
+   and n.system is distinct from t.system;
+
 -- refusals_unseen --
 -- Who was refused for want of authority is in the exception queue. Such a refusal leaves no answer in the ledger.
 -- reads all parts: the audit proves every row

@@ -26,7 +26,7 @@ TITLES: Final[dict[str, str]] = {
     "unauthorized": "No system is known by this key",
     "bad_signature": "The signature is missing, wrong or out of time",
     "no_authority": "The system may only observe this fact",
-    "wrong_source": "Another system speaks for this node",
+    "wrong_source": "Another system speaks for this channel or node",
     "not_found": "There is nothing at this address",
     "method_not_allowed": "This address does not take this method",
     "conflict": "The same key with another payload",

@@ -24,6 +24,7 @@ from tests.domain.worlds import (
     create,
     kinds,
     moves,
+    troubles,
     units,
 )
 
@@ -75,9 +76,12 @@ def test_a_return_number_is_given_once() -> None:
     assert stage.refuses(authorize((1, 1))) == "return_exists"
 
 
-@pytest.mark.parametrize("command", [authorize((1, 1)), receive((1, 1, "restock"), rma="")])
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [(authorize((1, 1)), "not_shipped"), (receive((1, 1, "restock"), rma=""), "unexpected_return")],
+)
 def test_goods_that_have_not_left_come_back_after_they_left_and_never_if_they_do_not(
-    command: AuthorizeReturn | ReceiveReturn,
+    command: AuthorizeReturn | ReceiveReturn, reason: str
 ) -> None:
     stage = Stage({(SHIRT, EAST): 3})
     stage.does(create((SHIRT, 3)))
@@ -85,7 +89,7 @@ def test_goods_that_have_not_left_come_back_after_they_left_and_never_if_they_do
     stage.does(cancel((1, 2)))
     assert stage.parks(command) == "shipment"
     stage.does(cancel(ref="c-2"))
-    assert stage.refuses(command) == "not_shipped"
+    assert stage.refuses(command) == reason
 
 
 def test_what_was_shipped_may_come_back_while_another_line_is_still_waited_for() -> None:
@@ -174,12 +178,36 @@ def test_more_may_come_back_than_the_return_said() -> None:
     [
         (receive((1, 1, "restock"), rma="", node="moon"), "unknown_node"),
         (receive((9, 1, "restock"), rma=""), "no_line"),
-        (receive((1, 2, "restock"), (1, 2, "scrap"), rma=""), "not_shipped"),
+        (receive((1, 2, "restock"), (1, 2, "scrap"), rma=""), "unexpected_return"),
         (authorize((9, 1)), "no_line"),
     ],
 )
 def test_a_return_that_cannot_be_is_refused(command: AuthorizeReturn | ReceiveReturn, reason: str) -> None:
     assert shipped(3).refuses(command) == reason
+
+
+def test_units_that_came_back_and_were_not_due_are_refused_and_shown_to_a_person() -> None:
+    stage = shipped(2)
+    stage.does(receive((1, 2, "restock"), rma=""))
+
+    decision = stage.send(receive((1, 1, "restock"), ref="box-2", rma=""), by=RETURNS)
+
+    assert (decision.outcome, decision.reason) == ("refused", "unexpected_return")
+    assert decision.explanation == "line 1 has 0 shipped units that could come back, not 1"
+    assert troubles(decision) == [("unexpected_return", "return.receive")]
+    assert stage.stock(SHIRT, EAST) == (2, 0, 0)
+
+
+def test_goods_of_a_canceled_order_are_shown_to_a_person_and_a_return_of_it_is_not() -> None:
+    stage = Stage({(SHIRT, EAST): 2})
+    stage.does(create((SHIRT, 2)))
+    stage.does(cancel())
+
+    came = stage.send(receive((1, 1, "restock"), rma=""), by=RETURNS)
+    asked = stage.send(authorize((1, 1)), by=SHOP)
+
+    assert (came.reason, troubles(came)) == ("unexpected_return", [("unexpected_return", "return.receive")])
+    assert (asked.reason, troubles(asked)) == ("not_shipped", [])
 
 
 def test_a_return_opens_a_closed_order_again() -> None:

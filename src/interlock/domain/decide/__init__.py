@@ -45,7 +45,7 @@ DECIDERS: dict[str, Callable[[Draft, Any], None]] = {
 UNRECORDED = frozenset({"unknown_system", "no_authority", "wrong_source"})
 """Refusals of the sender, not of the request: they leave the key free for the system that may use it."""
 
-SHOWN = frozenset({"early_cancel"})
+SHOWN = frozenset({"early_cancel", "unexpected_return"})
 """Refusals that a person must see, though the sender is told as well."""
 
 

@@ -70,7 +70,7 @@ def _fewer_units(order: Order, command: CreateOrder) -> Iterator[LineUnits]:
     """Units by line that the source does not want any more."""
     told = {line.line_no: line.quantity for line in command.lines}
     for line in order.lines.values():
-        fewer = line.quantity - line.canceled - told.get(line.line_no, 0)
+        fewer = line.quantity - line.canceled - line.returned - told.get(line.line_no, 0)
         if fewer > 0:
             yield LineUnits(line.line_no, plain(fewer))
 
@@ -92,6 +92,11 @@ def _differences(order: Order, command: CreateOrder, less: list[LineUnits]) -> I
         wanted: Quantity = mine.quantity - mine.canceled
         if line.quantity > wanted:
             yield f"line {line.line_no}: {wanted} units are wanted, now {line.quantity}"
+    for unit in less:
+        held = order.lines[unit.line_no]
+        able = held.open + held.allocated + held.released
+        if unit.quantity > able:
+            yield f"line {unit.line_no}: {unit.quantity} units are not wanted any more, {able} can still be canceled"
     if not less and (order.total, order.tax, order.shipping) != (command.total, command.tax, command.shipping):
         yield f"total is {order.total}, now {command.total}"
     if command.captured > max(command.authorized, order.payment.authorized):

@@ -88,7 +88,9 @@ def _comes_before_its_shipment(draft: Draft, wanted: dict[int, Quantity], *, on_
         free = line.shipped - (line.return_due if on_their_way else 0)
         if units > free + line.open + line.held:
             raise Refusal(
-                "not_shipped", f"line {line_no} has {free} shipped units that could come back, not {units}", "lines"
+                "not_shipped" if on_their_way else "unexpected_return",
+                f"line {line_no} has {free} shipped units that could come back, not {units}",
+                "lines",
             )
         early = early or units > free
     return early
