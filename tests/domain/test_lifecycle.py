@@ -34,7 +34,7 @@ def test_the_page_shows_the_table_as_it_is() -> None:
     between = re.search(r"<!-- the table begins.*?-->\n(.*)<!-- the table ends -->", page, flags=re.DOTALL)
 
     assert between is not None
-    assert between[1].strip() == lifecycle.as_markdown().strip(), "run scripts/write_lifecycle_page.py"
+    assert between[1].strip() == lifecycle.as_markdown().strip(), "run scripts/write_pages.py"
 
 
 def test_every_action_is_decided_somewhere_and_has_a_row_for_every_standing() -> None:

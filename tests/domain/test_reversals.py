@@ -116,7 +116,7 @@ def test_the_page_shows_the_table_as_it_is() -> None:
     between = re.search(r"<!-- the table begins.*?-->\n(.*)<!-- the table ends -->", PAGE.read_text(), flags=re.DOTALL)
 
     assert between is not None
-    assert between[1].strip() == reversals.as_markdown().strip(), "run scripts/write_reversals_page.py"
+    assert between[1].strip() == reversals.as_markdown().strip(), "run scripts/write_pages.py"
 
 
 def test_a_row_of_one_action_can_be_asked_for() -> None:

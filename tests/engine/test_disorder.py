@@ -336,12 +336,10 @@ def test_what_is_not_in_the_matrix_is_an_error(action: str, name: str) -> None:
 
 
 def test_the_page_shows_the_matrix_as_it_is() -> None:
-    between = re.search(
-        r"<!-- the matrix begins.*?-->\n(.*)<!-- the matrix ends -->", PAGE.read_text(), flags=re.DOTALL
-    )
+    between = re.search(r"<!-- the table begins.*?-->\n(.*)<!-- the table ends -->", PAGE.read_text(), flags=re.DOTALL)
 
     assert between is not None
-    assert between[1].strip() == disorder.as_markdown().strip(), "run scripts/write_disorder_page.py"
+    assert between[1].strip() == disorder.as_markdown().strip(), "run scripts/write_pages.py"
 
 
 def test_the_table_of_the_page_has_a_cell_for_every_action_and_disorder() -> None:
