@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from interlock.domain.authority import INTERLOCK
-from interlock.domain.commands import AssignmentCommand
+from interlock.domain.authority import INTERLOCK, tells_for_others
+from interlock.domain.commands import AssignmentCommand, CreateOrder, StockCommand
 from interlock.domain.decision import Arrival, Decision, Movement, Outcome
 from interlock.domain.estate import Estate
 from interlock.domain.evolve import evolve
@@ -93,6 +93,14 @@ class Truths:
             return
         if system is None or system.authority.get(command.fact) != "decide":
             self._say("within_authority", command.subject, f"{arrival.system} has decided {command.fact}")
+        elif isinstance(command, CreateOrder | StockCommand) and not tells_for_others(system):
+            teller = (
+                self.estate.channels[command.channel].system
+                if isinstance(command, CreateOrder)
+                else self.estate.nodes[command.node].system
+            )
+            if teller != arrival.system:
+                self._say("within_authority", command.subject, f"{arrival.system} has told what is {teller}'s")
         elif isinstance(command, AssignmentCommand) and system.kind not in _OFFICE:
             node = self.store.orders[command.order_id].assignments[command.assignment_no].node
             if self.estate.nodes[node].system != arrival.system:

@@ -25,6 +25,7 @@ from interlock.domain.commands import (
     IssueRefund,
     LineUnits,
     ReleaseShipment,
+    StockCommand,
 )
 from interlock.domain.values import Sku, SystemId
 from interlock.simulation.retail.agenda import HOUR, MINUTE, Agenda, chance_of
@@ -32,9 +33,12 @@ from interlock.simulation.retail.estate import (
     DCS,
     ERP,
     INSIGHT,
+    MARKET,
     OFFICE,
     PARTNER,
+    POS,
     PSP,
+    SPEAKERS,
     STORES,
     THREEPL,
     WEB,
@@ -195,12 +199,21 @@ class Forger:
         return "forged_unknown_system", NOBODY, letter.command
 
     def _wrong_source(self, letter: Letter) -> tuple[str, SystemId, AnyCommand] | None:
-        """A node's system speaks for another's assignment."""
-        if not isinstance(letter.command, AssignmentCommand) or letter.system not in (WMS, THREEPL):
+        """A node's system speaks for another's assignment or stock; a shop tells an order of another's channel."""
+        command = letter.command
+        if isinstance(command, CreateOrder) and letter.system in (WEB, MARKET):
+            return "forged_wrong_source", MARKET if letter.system == WEB else WEB, command
+        others = [each for each in (WMS, THREEPL, POS) if each != letter.system]
+        if isinstance(command, StockCommand):
+            mine = SPEAKERS.get(command.node, POS)
+            others = [each for each in others if each != mine]
+        elif not isinstance(command, AssignmentCommand) or letter.system not in (WMS, THREEPL):
+            return None
+        if not others:
             return None
         self._refs += 1
-        other = WMS if letter.system == THREEPL else THREEPL
-        return "forged_wrong_source", other, msgspec.structs.replace(letter.command, ref=f"forged-{self._refs}")
+        other = others[self._refs % len(others)]
+        return "forged_wrong_source", other, msgspec.structs.replace(command, ref=f"forged-{self._refs}")
 
     def _other_payload(self, letter: Letter) -> tuple[str, SystemId, AnyCommand] | None:
         command = letter.command

@@ -175,6 +175,7 @@ class Running:
             return 0
         self._catch_up()
         settled: list[Told] = []
+        heard: list[Told] = []
         hear, arrived = self.heard[receiver], 0
         due = self.port.due(receiver, now, TELL_MAX)
         if not due:
@@ -188,9 +189,13 @@ class Running:
             self.auditor.told(told)
             if drawn < post.profile.notice_lost + post.profile.notice_twice:
                 post.count("notice_twice")
+                heard.append(told)
             else:
                 settled.append(told)
             hear(told)
+        if heard:
+            self._note(Step("hear", now, told=heard))
+            self._check()
         if settled:
             self._note(Step("settle", now, told=settled))
             self.port.settle(settled, now)

@@ -94,7 +94,7 @@ class _Shrinker:
             step = self.trace.steps[place]
             if step.kind == "take":
                 step = msgspec.structs.replace(step, arrivals=[step.arrivals[arrival] for arrival in steps[place]])
-            elif step.kind == "settle":
+            elif step.kind in ("settle", "hear"):
                 step = msgspec.structs.replace(step, told=[step.told[number] for number in steps[place]])
             kept.append(step)
         return msgspec.structs.replace(self.trace, steps=kept)
@@ -137,7 +137,7 @@ def _atoms(trace: Trace) -> list[tuple[Atom, str | None]]:
             case "take":
                 for number, arrival in enumerate(step.arrivals):
                     found.append(((place, number), arrival.command.subject if arrival.command else None))
-            case "settle":
+            case "settle" | "hear":
                 found += [((place, number), told.order_id) for number, told in enumerate(step.told)]
             case "wake":
                 found.append(((place, -1), None))

@@ -26,9 +26,12 @@ QUIET_HOURS = 84
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One thing that Interlock was made to do. `crash`: it died before this point of it."""
+    """One thing that Interlock was made to do. `crash`: it died before this point of it.
 
-    kind: Literal["take", "wake", "settle"]
+    "settle": receivers were told this, and Interlock knows; "hear": they were, and it does not know.
+    """
+
+    kind: Literal["take", "wake", "settle", "hear"]
     at: datetime
     arrivals: Sequence[Arrival] = ()
     crash: CrashPoint | None = None
@@ -115,17 +118,17 @@ def _again(port: InterlockPort, auditor: Auditor, step: Step) -> Sequence[Outcom
                 auditor.took(step.arrivals, outcomes)
         case "wake":
             port.wake(step.at)
-        case "settle":
-            _settle(port, auditor, step)
+        case "settle" | "hear":
+            _tell(port, auditor, step)
     return outcomes
 
 
-def _settle(port: InterlockPort, auditor: Auditor, step: Step) -> None:
+def _tell(port: InterlockPort, auditor: Auditor, step: Step) -> None:
     """Deliver what was delivered then, as far as there is something like it: a shorter story may have less to tell."""
     wanted = {(told.order_id, told.seq) for told in step.told}
     for receiver in sorted({told.receiver for told in step.told}, key=str):
         found = [t for t in port.due(SystemId(receiver), step.at, 100_000) if (t.order_id, t.seq) in wanted]
         for told in found:
             auditor.told(told)
-        if found:
+        if found and step.kind == "settle":
             port.settle(found, step.at)
