@@ -167,12 +167,26 @@ class Order(msgspec.Struct, kw_only=True):
         """The order's state, derived: closed if it is, else that of the units that have come least far."""
         if self.closed_at is not None:
             return State.CLOSED
-        if any(line.open for line in self.lines.values()):
-            return State.AUTHORIZED if self.authorized else State.CREATED
-        least = min((line.state for line in self.lines.values()), key=_RANK.__getitem__)
-        if least in _OVER and self.payment.refunded > 0:
+        # One pass, because every answer asks: the same as the least of the lines' states.
+        allocated = released = packed = shipped = canceled = False
+        for line in self.lines.values():
+            if line.open:
+                return State.AUTHORIZED if self.authorized else State.CREATED
+            if line.allocated:
+                allocated = True
+            elif line.released:
+                released = True
+            elif line.packed:
+                packed = True
+            elif line.shipped:
+                shipped = True
+            elif not line.returned:
+                canceled = True
+        if allocated or released or packed or shipped:
+            return _least(allocated, released, packed, shipped, 0)
+        if self.payment.refunded > 0:
             return State.REFUNDED
-        return least
+        return State.CANCELED if canceled else State.RETURNED
 
     @property
     def authorized(self) -> bool:
@@ -182,7 +196,10 @@ class Order(msgspec.Struct, kw_only=True):
     @property
     def settled(self) -> bool:
         """Whether every unit has reached an end: shipped, returned or canceled, with no return on its way."""
-        return all(not (line.open or line.held or line.return_due) for line in self.lines.values())
+        for line in self.lines.values():  # noqa: SIM110 - asked after every decision: a loop is several times faster
+            if line.open or line.allocated or line.released or line.packed or line.return_due:
+                return False
+        return True
 
     def held_at(self, assignment_no: int) -> list[Reservation]:
         """The reservations of an assignment, by line."""
@@ -198,10 +215,6 @@ class Order(msgspec.Struct, kw_only=True):
             sum(r.shipped for r in mine),
             0,
         )
-
-
-_RANK = {state: place for place, state in enumerate(State)}
-_OVER = frozenset({State.CANCELED, State.RETURNED})
 
 
 def _least(allocated: Quantity, released: Quantity, packed: Quantity, shipped: Quantity, returned: Quantity) -> State:

@@ -134,7 +134,7 @@ def _wake_at(world: World, order: Order, decision: Decision) -> datetime | None:
     for event in reversed(decision.events):
         if isinstance(event, UnitsBackordered | ReservationCanceled):
             return event.retry_at
-    if any(line.open for line in order.lines.values()):
+    if any([line.open for line in order.lines.values()]):  # a list is faster than a generator here
         # What an early cancellation leaves has not been sourced yet: that is due at once.
         return order.wake_at or (world.now if order.order_id in world.early else None)
     close_after_s = world.estate.channels[order.channel].close_after_s
