@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 from interlock.simulation.estate_program.chance import Profile, share
 from interlock.simulation.estate_program.floor import Floor, Work, listed
@@ -15,6 +16,8 @@ from interlock.simulation.estate_program.interlock_api import Caller
 PACK_EVERY = 0.2
 """Of assignments: a pack message of its own."""
 CALLS_AT_ONCE = 24
+CLOCK_AHEAD = timedelta(seconds=40)
+"""Its clock has been wrong for years: `interlock clocks` shows it."""
 SLOW_S = 1.5
 ANSWERED = (200, 422)
 """After a cancellation there may be nothing left to confirm, which is no surprise."""
@@ -94,8 +97,7 @@ class ThirdParty(HttpNode):
                 self.floor.spawn(self.floor.shipped(work, ref, units))
 
     async def _post(self, action: str, work: Work, body: Mapping[str, object]) -> bool:
-        ref = body["ref"]
-        answer = await self._caller.post(
-            action, {"assignment": work.assignment, **body}, key=f"{ref}-{work.assignment}", expected=ANSWERED
-        )
+        ref, told = body["ref"], {"assignment": work.assignment, **body}
+        told["occurred_at"] = (datetime.now(UTC) + CLOCK_AHEAD).isoformat(timespec="milliseconds")
+        answer = await self._caller.post(action, told, key=f"{ref}-{work.assignment}", expected=ANSWERED)
         return answer.accepted
