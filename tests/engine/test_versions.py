@@ -169,6 +169,18 @@ def test_more_money_of_a_restated_order_is_authorized_and_captured(db: Database,
     source.sound()
 
 
+def test_after_fewer_units_the_lower_total_is_no_difference(db: Database) -> None:
+    source = Source(db, "numbered")
+    source.says(units(4), version=1)
+    assert source.says(units(3, total=3 * PRICE), version=2).outcome == "processed"
+
+    paid = source.says(units(3, total=3 * PRICE, captured=PRICE), version=3)
+
+    assert (paid.outcome, source.units()) == ("processed", (3, 1))
+    assert rows(db, "select captured from payments") == [(PRICE,)]
+    source.sound()
+
+
 def test_a_system_that_may_not_decide_payments_cannot_do_so_by_restating_an_order(db: Database) -> None:
     source = Source(db, "numbered", observes=["payment"])
     source.says(units(4, authorized=Decimal(0)), version=1)

@@ -97,7 +97,9 @@ def _differences(order: Order, command: CreateOrder, less: list[LineUnits]) -> I
         able = held.open + held.allocated + held.released
         if unit.quantity > able:
             yield f"line {unit.line_no}: {unit.quantity} units are not wanted any more, {able} can still be canceled"
-    if not less and (order.total, order.tax, order.shipping) != (command.total, command.tax, command.shipping):
+    # Once units are canceled or back, its source tells a lower total: the lines say why.
+    whole = not less and not any(line.canceled or line.returned for line in order.lines.values())
+    if whole and (order.total, order.tax, order.shipping) != (command.total, command.tax, command.shipping):
         yield f"total is {order.total}, now {command.total}"
     if command.captured > max(command.authorized, order.payment.authorized):
         yield f"captured {command.captured} is above authorized {command.authorized}"
