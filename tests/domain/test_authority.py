@@ -178,7 +178,7 @@ def test_authority_comes_before_the_lifecycle() -> None:
 
 
 def test_refusals_of_the_sender_are_those_that_leave_the_key_free() -> None:
-    assert {"unknown_system", "no_authority", "wrong_source"} == UNRECORDED
+    assert {"unknown_system", "no_authority", "wrong_source", "too_many_parked"} == UNRECORDED
 
 
 def test_a_refusal_of_the_request_opens_no_exception() -> None:

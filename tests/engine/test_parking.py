@@ -34,6 +34,7 @@ from interlock.domain.estate import Estate
 from interlock.domain.values import NodeId, OrderId, Sku, SystemId, part_of
 from interlock.engine.batch import BATCH_COMMANDS_MAX
 from interlock.engine.door import Door
+from interlock.engine.steps import PARKED_MAX
 from interlock.engine.worker import Worker
 from interlock.operations.audit import audit
 from interlock.storage import messages
@@ -453,4 +454,23 @@ def test_goods_that_waited_for_a_shipment_which_will_never_be_are_shown_to_a_per
     assert sold(db, "s1") == (100, 0)
     (again,) = door.process([arrival(early.command, "wms")])
     assert (again.outcome, again.first, len(exceptions(db))) == ("duplicate", "refused", 1)
+    is_sound(db, estate)
+
+
+def test_no_more_than_so_many_messages_wait_on_one_order_and_the_next_may_come_again(db: Database) -> None:
+    estate = make_estate()
+    door = Door(db, estate)
+    waiting = [CaptureOrder(order_id=OrderId("web:1"), ref=f"c{n}", amount=Decimal("0.01")) for n in range(PARKED_MAX)]
+    assert {o.outcome for o in door.process([arrival(each) for each in waiting])} == {"parked"}
+    one_more = CaptureOrder(order_id=OrderId("web:1"), ref="one more", amount=Decimal("0.01"))
+
+    (refused,) = door.process([arrival(one_more)])
+
+    assert (refused.outcome, msgspec.json.decode(refused.answer)["reason"]) == ("refused", "too_many_parked")
+    assert exceptions(db) == [("web:1", "too_many_parked/order.capture", 1)]
+    door.process([arrival(stock("s1"), "wms"), arrival(order(1, authorized=Decimal(100), total=Decimal(100)))])
+    assert rows(db, "select count(*) from messages where outcome = 'parked'") == [(0,)]
+    (again,) = door.process([arrival(one_more)])
+    assert again.outcome == "processed"
+    assert rows(db, "select captured from payments") == [(Decimal("2.01"),)]
     is_sound(db, estate)

@@ -44,6 +44,8 @@ from interlock.engine.desk import Desk, Wanted, Written
 from interlock.storage import ledger, messages
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
+PARKED_MAX = 200
+"""Messages that may be parked on one order: each command of the order decides them all again."""
 PARKED_S = 86_400.0
 """How long what a system that is not in the estate any more has sent may wait."""
 
@@ -268,6 +270,8 @@ class Steps:
     ) -> Decision:
         command = _command(arrival)
         decision = decide(world, arrival.system, command)
+        if decision.outcome == "parked" and not woken and len(self.waiting.get(command.subject, ())) >= PARKED_MAX:
+            decision = _crowded(command)
         answer = _encode(
             {"outcome": decision.outcome, **({"reason": decision.reason} if decision.reason else {}), **decision.answer}
         )
@@ -351,6 +355,18 @@ class Steps:
                 )
             ),
         )
+
+
+def _crowded(command: AnyCommand) -> Decision:
+    """No more may wait on this order: the sender may come again, and a person looks what is going on."""
+    explanation = f"{PARKED_MAX} messages wait on {command.subject} already: come again when some have gone on"
+    return Decision(
+        outcome="refused",
+        reason="too_many_parked",
+        explanation=explanation,
+        answer={"reason": "too_many_parked", "detail": explanation},
+        troubles=[Trouble(reason="too_many_parked", what=command.action, explanation=explanation)],
+    )
 
 
 def ledger_key(command: AnyCommand) -> ledger.Key:

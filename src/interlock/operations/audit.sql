@@ -853,5 +853,5 @@ select m.part, m.subject, m.message_id, m.system, m.action, m.reason
             where e.part = m.part
               and e.subject = m.subject
               and e.exception_id in ('unknown_system/' || m.action, 'no_authority/' || m.action,
-                                     'wrong_source/' || m.action)
+                                     'wrong_source/' || m.action, 'too_many_parked/' || m.action)
        );

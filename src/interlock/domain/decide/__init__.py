@@ -42,7 +42,7 @@ DECIDERS: dict[str, Callable[[Draft, Any], None]] = {
 }
 """What decides each action."""
 
-UNRECORDED = frozenset({"unknown_system", "no_authority", "wrong_source"})
+UNRECORDED = frozenset({"unknown_system", "no_authority", "wrong_source", "too_many_parked"})
 """Refusals of the sender, not of the request: they leave the key free for the system that may use it."""
 
 SHOWN = frozenset({"early_cancel", "unexpected_return"})
