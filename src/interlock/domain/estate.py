@@ -26,8 +26,9 @@ RecordKind = Literal["sales", "stock_counts", "stock_adjustments", "fulfillment"
 Updates = Literal["content", "numbered", "timed", "restated"]
 """How a system's later word about the same thing is told from a mistake: docs/estate.md#updates."""
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-PARKED_S = 86_400.0
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+PARKED_S = 86_400.0
+"""How long a message may be parked where its system does not say, or is not in the estate any more."""
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

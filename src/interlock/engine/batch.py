@@ -80,7 +80,8 @@ class Batcher:
         def attempt(tx: Transaction, strict: bool, guilty: Guilty) -> list[Outcome]:
             with tx.pipeline():
                 messages.lock_part(tx, part)
-                return self._steps(tx, part, arrivals, kept=False, strict=strict, guilty=guilty).outcomes()
+                steps = self._steps(tx, part, arrivals, self.clock(), kept=False, strict=strict, guilty=guilty)
+                return steps.outcomes()
 
         try:
             return self._optimistic(attempt, strict=_must_lock(arrivals))
@@ -116,7 +117,7 @@ class Batcher:
                     return 0
                 arrivals = [_guilty(found[0], blamed[1])]
             with tx.pipeline():
-                self._steps(tx, part, arrivals, kept=kept, strict=strict, guilty=guilty).outcomes()
+                self._steps(tx, part, arrivals, self.clock(), kept=kept, strict=strict, guilty=guilty).outcomes()
             return len(found)
 
         try:
@@ -143,8 +144,7 @@ class Batcher:
                 messages.lock_part(tx, part)
             for part, arrivals in groups.items():
                 with tx.pipeline():
-                    desk = SqlDesk(tx, part, self.estate, self.setting.sourcing, kept=False, strict=True)
-                    steps = Steps(self.setting, desk, arrivals, now, guilty=guilty)
+                    steps = self._steps(tx, part, arrivals, now, kept=False, strict=True, guilty=guilty)
                     steps.outcomes()
                 decided += steps.decided
             if not keep(tx, decided, now):
@@ -157,10 +157,18 @@ class Batcher:
             return rolled_back.decided
 
     def _steps(
-        self, tx: Transaction, part: int, arrivals: Sequence[Arrival], *, kept: bool, strict: bool, guilty: Guilty
+        self,
+        tx: Transaction,
+        part: int,
+        arrivals: Sequence[Arrival],
+        now: datetime,
+        *,
+        kept: bool,
+        strict: bool,
+        guilty: Guilty,
     ) -> Steps:
         desk = SqlDesk(tx, part, self.estate, self.setting.sourcing, kept=kept, strict=strict)
-        return Steps(self.setting, desk, arrivals, self.clock(), guilty=guilty)
+        return Steps(self.setting, desk, arrivals, now, guilty=guilty)
 
     def _optimistic(self, attempt: Callable[[Transaction, bool, Guilty], T], *, strict: bool) -> T:
         """Run without locks on stock first, and on locked rows if somebody else took what was seen."""

@@ -36,19 +36,17 @@ from interlock.domain.decision import (
     VersionKey,
     World,
 )
-from interlock.domain.estate import Estate
+from interlock.domain.estate import PARKED_S, Estate
 from interlock.domain.sourcing import Sourcing
 from interlock.domain.values import NodeId, OrderId
 from interlock.domain.versions import fact_of, may_restate, numbers
 from interlock.engine.desk import Desk, Wanted, Written
 from interlock.storage import ledger, messages
 
-_encode = msgspec.json.Encoder(decimal_format="string").encode
 PARKED_MAX = 200
 """Messages that may be parked on one order: each command of the order decides them all again."""
-PARKED_S = 86_400.0
-"""How long what a system that is not in the estate any more has sent may wait."""
 
+_encode = msgspec.json.Encoder(decimal_format="string").encode
 _UNREADABLE = Problem(reason="unreadable", explanation="it could not be read")
 
 

@@ -25,16 +25,13 @@ from interlock.domain.estate import Estate
 from interlock.domain.values import NodeId, OrderId, SystemId
 from interlock.engine.desk import Wanted, Written
 from interlock.engine.steps import Setting, Steps, WokenFailed
-from interlock.engine.worker import timer
+from interlock.engine.worker import DUE_ORDERS_MAX, timer
 from interlock.simulation.digest import digest
 from interlock.simulation.port import Crashed, CrashPoint, Told, Violation
 from interlock.simulation.store import ExceptionRow, Parked, Row, Store
 from interlock.simulation.truths import Truths
 from interlock.storage import ledger
 from interlock.storage.messages import PARKED_TOO_LONG, Due, part_of_arrival, subject_of
-
-WAKE_MAX = 200
-"""Orders that time acts on in one transaction."""
 
 _encode = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
 
@@ -293,7 +290,7 @@ class MemoryInterlock:
 
     def _due_orders(self, now: datetime) -> list[Due]:
         found: dict[OrderId, Due] = {}
-        while self._wakes and self._wakes[0][0] <= now and len(found) < WAKE_MAX:
+        while self._wakes and self._wakes[0][0] <= now and len(found) < DUE_ORDERS_MAX:
             at, order_id = heappop(self._wakes)
             order = self.store.orders[order_id]
             if order.wake_at == at:

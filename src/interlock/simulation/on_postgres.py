@@ -18,7 +18,7 @@ from interlock.engine import batch
 from interlock.engine.batch import Batcher
 from interlock.engine.desk import SqlDesk, Wanted, Written
 from interlock.engine.door import Door
-from interlock.engine.worker import timer
+from interlock.engine.worker import DUE_ORDERS_MAX, timer
 from interlock.operations.audit import audit
 from interlock.simulation.digest import digest
 from interlock.simulation.port import Crashed, CrashPoint, Told, Violation
@@ -31,7 +31,6 @@ q = queries(__file__)
 
 CHECK_EVERY = 40
 """Steps between two audits: each reads the whole database."""
-WAKE_MAX = 200
 
 _ALL = SmallInts(range(PARTS))
 
@@ -66,7 +65,7 @@ class PostgresInterlock:
             done += self.db.transaction(lambda tx, part=part: outbox.overdue_many(tx, part, now, duty))  # type: ignore[misc]
             done += self.db.transaction(lambda tx, part=part: messages.overdue_parked(tx, part, now, patience))  # type: ignore[misc]
             while True:
-                due = self.db.transaction(lambda tx, part=part: messages.due_many(tx, part, now, WAKE_MAX))  # type: ignore[misc]
+                due = self.db.transaction(lambda tx, part=part: messages.due_many(tx, part, now, DUE_ORDERS_MAX))  # type: ignore[misc]
                 if not due:
                     break
                 self._door.process([timer(each, now, self._next_id()) for each in due])

@@ -5,14 +5,14 @@ Everything here is pure: it reads the world and the command, changes only the wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from interlock.domain import authority, lifecycle
 from interlock.domain.commands import AnyCommand, AssignmentCommand, CreateOrder, OrderCommand, StockCommand
 from interlock.domain.decide import orders, refunds, reservations, restatements, returns, shipments, stock
-from interlock.domain.decision import Arrival, Decision, Draft, Trouble, World
+from interlock.domain.decision import Decision, Draft, Trouble, World
 from interlock.domain.errors import Refusal
 from interlock.domain.events import ReservationCanceled, UnitsBackordered
 from interlock.domain.model import Order
@@ -43,15 +43,10 @@ DECIDERS: dict[str, Callable[[Draft, Any], None]] = {
 """What decides each action."""
 
 UNRECORDED = frozenset({"unknown_system", "no_authority", "wrong_source", "too_many_parked"})
-"""Refusals of the sender, not of the request: they leave the key free for the system that may use it."""
+"""Refusals of the sender or the moment, not of the request: they leave the key free for who may use it, or for later."""
 
 SHOWN = frozenset({"early_cancel", "unexpected_return"})
 """Refusals that a person must see, though the sender is told as well."""
-
-
-def decide_all(world: World, arrivals: Iterable[Arrival]) -> list[Decision]:
-    """Decide arrivals one after the other, each seeing what those before it did. Every arrival must hold a command."""
-    return [decide(world, arrival.system, _command(arrival)) for arrival in arrivals]
 
 
 def decide(world: World, system: SystemId, command: AnyCommand) -> Decision:
@@ -141,9 +136,3 @@ def _wake_at(world: World, order: Order, decision: Decision) -> datetime | None:
     if close_after_s is not None and order.closed_at is None and order.settled:
         return world.now + timedelta(seconds=close_after_s)
     return None
-
-
-def _command(arrival: Arrival) -> AnyCommand:
-    if arrival.command is None:
-        raise ValueError(f"message {arrival.message_id} holds no command")
-    return arrival.command
