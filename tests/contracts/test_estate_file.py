@@ -19,7 +19,7 @@ from interlock.contracts.estate_file import check_estate, load_estate, read_esta
 from interlock.contracts.estate_yaml import Spot, compose
 from interlock.domain import estate as domain
 from interlock.domain.errors import EstateInvalid
-from interlock.domain.estate import Estate, HttpOut
+from interlock.domain.estate import HttpOut
 from tests.contracts.tiny_estate import SMALL, estate
 
 
@@ -59,7 +59,7 @@ def test_what_is_not_written_has_its_documented_value() -> None:
     assert shop.currency == "USD"
     assert read.channels["web"].currency == "USD"
     assert shop.authority == {fact: "decide" if fact == "order" else "observe" for fact in domain.FACTS}
-    assert read.default_duty == Estate.__struct_defaults__[-1]
+    assert read.default_duty == domain.Duty(owner="operations", within_s=86_400.0)
 
 
 def test_a_file_that_never_closes_orders_says_never() -> None:

@@ -21,7 +21,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
         [
             "3:1: curency: unknown field 'curency'; expected one of interlock, retailer, currency, "
             "systems, nodes, channels, policies, sku_aliases, node_aliases, buffers, zones, "
-            "exceptions; did you mean currency?",
+            "exceptions, mappings, two_masters; did you mean currency?",
         ],
     ),
     (
@@ -229,7 +229,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
         "kind: foldr,",
         [
             "17:24: systems.wms.connection.outbound.kind: found 'foldr'; expected one of folder, "
-            "http; did you mean folder?",
+            "sftp, http, broker; did you mean folder?",
         ],
     ),
     (
@@ -375,7 +375,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
         [
             "4:1: sytems: unknown field 'sytems'; expected one of interlock, retailer, currency, "
             "systems, nodes, channels, policies, sku_aliases, node_aliases, buffers, zones, "
-            "exceptions; did you mean systems?",
+            "exceptions, mappings, two_masters; did you mean systems?",
         ],
     ),
     (

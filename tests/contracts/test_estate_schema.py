@@ -15,6 +15,7 @@ from interlock.contracts.estate_file import schema, starter
 from interlock.contracts.estate_schema import KEYWORDS
 from interlock.contracts.estate_yaml import compose
 from interlock.domain import estate as domain
+from interlock.domain import links
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,9 +30,24 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "contact": domain.Contact,
     "limits": domain.Limits,
     "retry": domain.RetryPolicy,
-    "folder_in": domain.FolderIn,
-    "folder_out": domain.FolderOut,
-    "http_out": domain.HttpOut,
+    "format_field": links.Field,
+    "format_layout": links.Layout,
+    "format_party": links.Party,
+    "format_envelope": links.Envelope,
+    "format_totals": links.Totals,
+    "format": links.Format,
+    "ssh_server": links.Host,
+    "folder_in": links.FolderIn,
+    "sftp_in": links.SftpIn,
+    "webhook_in": links.WebhookIn,
+    "api_in": links.ApiIn,
+    "broker_in": links.BrokerIn,
+    "table_in": links.TableIn,
+    "folder_out": links.FolderOut,
+    "sftp_out": links.SftpOut,
+    "http_out": links.HttpOut,
+    "broker_out": links.BrokerOut,
+    "two_masters": links.TwoMasters,
     "standard_webhooks": domain.StandardWebhooks,
     "hmac": domain.HmacSignature,
     "place": domain.Place,
@@ -47,7 +63,7 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
 }
 # Where the file and the struct differ on purpose: only in the file, only in the struct.
 ONLY_FILE = {
-    "folder_in": {"kind"}, "folder_out": {"kind"}, "http_out": {"kind"}, "system": {"connection"},
+    **{name: {"kind"} for name in STRUCTS if name.endswith(("_in", "_out"))}, "system": {"connection"},
     "standard_webhooks": {"kind"}, "hmac": {"kind"},
     "estate": {"interlock", "policies", "exceptions"},
 }  # fmt: skip
@@ -65,7 +81,7 @@ def test_every_field_of_the_schema_is_in_the_structs_and_the_other_way_round() -
     for name, struct in STRUCTS.items():
         properties = parts[name]["properties"]
         file = {properties[key].get("x-field", key) for key in properties} - ONLY_FILE.get(name, set())
-        assert file == set(struct.__struct_fields__) - ONLY_STRUCT.get(name, set()), name
+        assert file == set(struct.__struct_encode_fields__) - ONLY_STRUCT.get(name, set()), name
 
 
 def test_the_words_of_the_schema_are_those_of_the_domain() -> None:
@@ -74,7 +90,12 @@ def test_the_words_of_the_schema_are_those_of_the_domain() -> None:
         (parts["system"]["properties"]["kind"]["enum"], domain.SystemKind),
         (parts["node"]["properties"]["kind"]["enum"], domain.NodeKind),
         (parts["buffer"]["properties"]["kind"]["enum"], domain.NodeKind),
-        (parts["folder_in"]["properties"]["records"]["enum"], domain.RecordKind),
+        (parts["folder_in"]["properties"]["records"]["enum"], links.RecordKind),
+        (parts["format"]["properties"]["kind"]["enum"], links.FormatKind),
+        (parts["webhook_in"]["properties"]["acknowledge"]["enum"], links.Acknowledge),
+        (parts["folder_out"]["properties"]["acknowledged_by"]["enum"], links.Acknowledge),
+        (parts["broker_in"]["properties"]["broker"]["enum"], links.Broker),
+        (parts["format_field"]["properties"]["kind"]["enum"], links.FieldKind),
         (parts["opening"]["properties"]["days"]["items"]["enum"], domain.Day),
         (schema()["$defs"]["fulfillment"]["enum"], domain.Fulfillment),
         (parts["system"]["properties"]["updates"]["enum"], domain.Updates),
@@ -88,9 +109,9 @@ def test_the_defaults_of_the_schema_are_those_of_the_structs() -> None:
     for name in (
         "limits",
         "retry",
-        "folder_in",
-        "folder_out",
-        "http_out",
+        *(name for name in STRUCTS if name.startswith("format") or name.endswith(("_in", "_out"))),
+        "ssh_server",
+        "two_masters",
         "standard_webhooks",
         "hmac",
         "place",
@@ -104,7 +125,7 @@ def test_the_defaults_of_the_schema_are_those_of_the_structs() -> None:
                 continue
             field = fields[part.get("x-field", key)]
             ours = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-            written = part["default"]
+            written = tuple(part["default"]) if isinstance(part["default"], list) else part["default"]
             if "x-field" in part:
                 written = estate_checks.duration(written)
                 assert written is not None

@@ -22,7 +22,8 @@ import msgspec
 
 from interlock.connectors.formats.tabular import Row, Table, TableUnreadable
 from interlock.domain.decision import FieldError, Problem
-from interlock.domain.estate import FolderIn, RecordKind, System
+from interlock.domain.estate import RecordKind, System
+from interlock.domain.links import Files
 
 RECORD_ROWS_MAX: Final = 10_000
 
@@ -98,7 +99,7 @@ class Record(msgspec.Struct, gc=False):
         return self.rows[0].raw if len(self.rows) == 1 else b"".join([row.raw for row in self.rows])
 
 
-def read_records(table: Table, system: System, folder: FolderIn) -> Iterator[Record | Reject]:
+def read_records(table: Table, system: System, folder: Files) -> Iterator[Record | Reject]:
     """The records of a table and the rows that are in none, in the order of the file.
 
     Raises TableUnreadable if a column that the estate names, or that this kind of record needs, is not there.
@@ -110,7 +111,13 @@ def read_records(table: Table, system: System, folder: FolderIn) -> Iterator[Rec
         "stock_adjustments": _stock_adjustments,
         "fulfillment": _fulfillment,
     }
-    return read[folder.records](_rows(table), columns)
+    return read[_kind(folder)](_rows(table), columns)
+
+
+def _kind(folder: Files) -> RecordKind:
+    """What its rows are. Only folders without a mapping come here, and the estate's rules have made sure that those say it."""
+    assert folder.records is not None
+    return folder.records
 
 
 def _rows(table: Table) -> Iterator[Row | Reject]:
@@ -149,12 +156,12 @@ _LINE_PATH: Final = re.compile(r"lines\[(\d{1,6})\]")
 class Columns:
     """Where in a row each of our fields stands; what no column has is what the estate says is fixed, or ""."""
 
-    def __init__(self, header: Sequence[str], system: System, folder: FolderIn) -> None:
+    def __init__(self, header: Sequence[str], system: System, folder: Files) -> None:
         self.system = system
-        self._names = {ours: folder.columns.get(ours, ours) for ours in FIELDS[folder.records]}
+        self._names = {ours: folder.columns.get(ours, ours) for ours in FIELDS[_kind(folder)]}
         self._fixed = {"currency": system.currency, **folder.fixed} if folder.records == "sales" else folder.fixed
         self._places = {theirs: place for place, theirs in enumerate(header)}
-        needed = [ours for ours in REQUIRED[folder.records] if ours not in self._fixed]
+        needed = [ours for ours in REQUIRED[_kind(folder)] if ours not in self._fixed]
         for ours in dict.fromkeys([*needed, *(name for name in folder.columns if name in self._names)]):
             theirs = self._names[ours]
             if theirs not in self._places and ours not in folder.fixed:

@@ -22,6 +22,7 @@ from interlock.contracts.estate_mistakes import Mistake, dotted
 from interlock.contracts.estate_rules import check_rules
 from interlock.contracts.estate_schema import Schema, Walk, resolved, schema
 from interlock.contracts.estate_yaml import BYTES_MAX, Spot, compose
+from interlock.contracts.mapping_files import read_mapping_file
 from interlock.domain.errors import EstateInvalid
 from interlock.domain.estate import FACTS, Estate
 
@@ -132,13 +133,22 @@ def _estate(values: dict[str, Any], base: Path) -> Estate:
             "systems": {name: _system(name, system, currency, base) for name, system in fields["systems"].items()},
             "nodes": {name: {"id": name, **node} for name, node in fields["nodes"].items()},
             "channels": channels,
-            **{name: fields[name] for name in ("sku_aliases", "node_aliases", "buffers", "zones") if name in fields},
+            **{name: fields[name] for name in _AS_THEY_ARE if name in fields},
+            "mappings": {name: _mapping(base, value) for name, value in fields.get("mappings", {}).items()},
             "duties": duties,
             **default_duty,
         },
         Estate,
     )
     return converted
+
+
+_AS_THEY_ARE = ("sku_aliases", "node_aliases", "buffers", "zones", "two_masters")
+
+
+def _mapping(base: Path, value: dict[str, Any]) -> dict[str, Any]:
+    """A mapping that stands in the estate itself, or in the file that it names; the rules have made sure that it is there."""
+    return read_mapping_file(base / value["file"])[0] or {} if "file" in value else value
 
 
 def _sourcing(sourcing: str | dict[str, Any], policies: dict[str, Any]) -> Any:
@@ -163,8 +173,10 @@ def _system(name: str, fields: dict[str, Any], currency: str, base: Path) -> dic
 
 
 def _at(base: Path, connection: dict[str, Any]) -> dict[str, Any]:
-    """A connection whose folder, if it is one, begins at the estate file's directory."""
-    if "path" not in connection:
+    """A connection whose folder, if it is one, begins at the estate file's directory, and whose format has its options."""
+    if isinstance(kind := connection.get("format"), str):
+        connection = {**connection, "format": {"kind": kind}}
+    if connection["kind"] != "folder":
         return connection
     return {**connection, "path": os.path.normpath(base / connection["path"])}
 
@@ -174,6 +186,8 @@ def _renamed(value: Any, part: Schema) -> Any:
     there.
     """
     rule = resolved(part)
+    if "x-any" in rule:
+        return value
     if isinstance(value, dict):
         properties = rule.get("properties")
         if properties is None and "oneOf" in rule:

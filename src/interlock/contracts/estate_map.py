@@ -10,10 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from typing import TypeGuard
 
 import msgspec
 
-from interlock.domain.estate import FACTS, Estate, FolderOut, HttpOut, Node, System
+from interlock.domain.estate import FACTS, Estate, Node, System
+from interlock.domain.links import (
+    ApiIn,
+    BrokerIn,
+    BrokerOut,
+    Files,
+    FolderIn,
+    FolderOut,
+    HttpOut,
+    LinkIn,
+    SftpIn,
+    SftpOut,
+    TableIn,
+    WebhookIn,
+)
 
 NODES_DRAWN_MAX = 6
 
@@ -200,19 +215,34 @@ def _inward(system: System) -> str:
     ways = ["API"] if system.api_key_sha256 else []
     if system.signature is not None and not system.signature.with_api_key:
         ways.append("signed calls")
-    if system.inbound:
-        records = dict.fromkeys(_RECORDS[folder.records] for folder in system.inbound)
-        ways.append("files: " + ", ".join(records))
+    ways += dict.fromkeys(_way_in(link) for link in system.inbound if not _is_plain(link))
+    plain = dict.fromkeys(_RECORDS[link.records or ""] for link in system.inbound if _is_plain(link))
+    if plain:
+        ways.append("files: " + ", ".join(plain))
     return " + ".join(ways)
+
+
+def _is_plain(link: LinkIn) -> TypeGuard[Files]:
+    """Whether it is a link of plain CSV files."""
+    return isinstance(link, Files) and link.records is not None
+
+
+def _way_in(link: LinkIn) -> str:
+    """A link in a few words: the transport and the format."""
+    kind = link.format.kind.replace("_", " ") if link.format is not None else "json"
+    transports = {
+        FolderIn: "files", SftpIn: "sftp", WebhookIn: "webhook", ApiIn: "api poll", BrokerIn: "broker", TableIn: "table",
+    }  # fmt: skip
+    return f"{transports[type(link)]}: {kind}"
 
 
 def _outward(system: System) -> str:
     """By which way we reach the system."""
-    if isinstance(system.outbound, HttpOut):
-        return "HTTP"
-    if isinstance(system.outbound, FolderOut):
-        return "files"
-    return ""
+    out = system.outbound
+    if out is None:
+        return ""
+    way = {FolderOut: "files", SftpOut: "sftp", HttpOut: "HTTP", BrokerOut: "broker"}[type(out)]
+    return f"{way}: {out.format.kind.replace('_', ' ')}" if out.format is not None else way
 
 
 def _subtitle(system: System) -> str:

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from interlock.contracts.estate_checks import UNKNOWN
+from interlock.contracts.estate_links import check_links
 from interlock.contracts.estate_mistakes import Path, did_you_mean, dotted, shown
 from interlock.contracts.estate_schema import Walk
 from interlock.domain.commands import COMMANDS
@@ -27,6 +28,7 @@ def check_rules(walk: Walk, estate: Values, base: pathlib.Path) -> None:
     _parking_names_actions(walk, estate)
     _folders_are_used_once(walk, estate, base)
     _folder_columns_make_sense(walk, estate)
+    check_links(walk, estate, base)
     _retries_grow(walk, estate)
     _states_differ_by_more_than_capitals(walk, estate)
     _nodes_can_be_told(walk, estate)
@@ -58,13 +60,14 @@ def _scopes_and_keys_are_of_one_system(walk: Walk, estate: Values) -> None:
     callers.
     """
     scopes: dict[str, str] = {}
+    pairs = [set(pair.get("systems") or ()) for pair in estate.get("two_masters") or () if isinstance(pair, dict)]
     # Those that name no scope come first: of two, the one that wrote it down is the one to change.
     for written in (False, True):
         for name, system in _entries(estate, "systems"):
             scope = system.get("order_scope", name)
             if scope is UNKNOWN or ("order_scope" in system) != written:
                 continue
-            if (other := scopes.setdefault(scope, name)) != name:
+            if (other := scopes.setdefault(scope, name)) != name and not any({name, other} <= pair for pair in pairs):
                 problem = f"found {shown(scope)}, which is the order scope of {other}"
                 walk.tell_at(("systems", name, "order_scope"), scope, problem, "a scope of its own for each system")
     keys: dict[str, str] = {}
@@ -130,6 +133,7 @@ def _folders_are_used_once(walk: Walk, estate: Values, base: pathlib.Path) -> No
         folders: list[tuple[str, Path, Any]] = [
             ("inbound", (*above, "inbound", place, "path"), folder)
             for place, folder in enumerate(connection.get("inbound") or ())
+            if isinstance(folder, dict) and folder.get("kind") == "folder"
         ]
         if isinstance(outbound, dict) and outbound.get("kind") == "folder":
             folders.append(("outbound", (*above, "outbound", "path"), outbound))

@@ -67,6 +67,7 @@ KEYWORDS = frozenset(
         "description",
         "x-expected",
         "x-names",
+        "x-any",
         "x-key-names",
         "x-check",
         "x-field",
@@ -133,6 +134,8 @@ class Walk:
             return self.value(spot, branch, path, key_at)
         if not _fits(found, rule.get("type")):
             return self.wrong(at, path, found, rule, _quotes(spot, rule))
+        if "x-any" in rule:
+            return spot.plain()
         if isinstance(found, dict):
             return self.mapping(spot, rule, path, key_at)
         if isinstance(found, list):

@@ -53,14 +53,22 @@ def _check_business(estate: Estate, system: System, command: AnyCommand) -> None
     """A channel's orders are told by its own system, the stock of a node by the node's."""
     if isinstance(command, CreateOrder):
         channel = estate.channels.get(command.channel)
-        if channel is not None and channel.system != system.id:
+        if channel is not None and not _speaks_as(estate, system.id, channel.system, command):
             raise Refusal(
                 "wrong_source", f"orders of channel {channel.id} are told by {channel.system}, not by {system.id}"
             )
     elif isinstance(command, StockCommand):
         node = estate.nodes.get(command.node)
-        if node is not None and node.system != system.id:
+        if node is not None and not _speaks_as(estate, system.id, node.system, command):
             raise Refusal("wrong_source", f"the stock of node {node.id} is told by {node.system}, not by {system.id}")
+
+
+def _speaks_as(estate: Estate, system: SystemId, owner: SystemId, command: AnyCommand) -> bool:
+    """Whether the system is the owner of what the command is about, or the other one of two masters."""
+    if system == owner:
+        return True
+    pair = estate.pair_of(system, command.action)
+    return pair is not None and owner in pair.systems
 
 
 def check_assignment(estate: Estate, system: SystemId, command: AssignmentCommand, order: Order) -> None:

@@ -10,8 +10,12 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Literal
 
-import msgspec
-
+from interlock.domain.links import Base as Base
+from interlock.domain.links import FolderIn as FolderIn
+from interlock.domain.links import FolderOut as FolderOut
+from interlock.domain.links import HttpOut as HttpOut
+from interlock.domain.links import LinkIn, LinkOut, TwoMasters
+from interlock.domain.links import RecordKind as RecordKind
 from interlock.domain.values import NodeId, Quantity, Sku, SystemId
 
 SystemKind = Literal[
@@ -22,17 +26,12 @@ Fact = Literal["order", "payment", "fulfillment", "stock", "return", "refund"]
 FACTS: tuple[Fact, ...] = ("order", "payment", "fulfillment", "stock", "return", "refund")
 Authority = Literal["decide", "observe"]
 Fulfillment = Literal["delivery", "bopis", "ship_to_store", "carry_out"]
-RecordKind = Literal["sales", "stock_counts", "stock_adjustments", "fulfillment"]
 Updates = Literal["content", "numbered", "timed", "restated"]
 """How a system's later word about the same thing is told from a mistake: docs/estate.md#updates."""
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PARKED_S = 86_400.0
 """How long a message may be parked where its system does not say, or is not in the estate any more."""
-
-
-class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all estate values share: frozen, named fields, no unknown field."""
 
 
 class Contact(Base, frozen=True, kw_only=True):
@@ -59,44 +58,12 @@ class Limits(Base, frozen=True, kw_only=True):
     burst: int = 10
     body_bytes_max: int = 1_048_576
     rows_max: int = 2_000_000
+    file_bytes_max: int = 4 * 1024**3
+    unpacked_bytes_max: int = 4 * 1024**3
+    unpacked_ratio_max: int = 200
     depth_max: int = 32
     inbound_per_s: float | None = None
     inbound_burst: int = 20
-
-
-class FolderIn(Base, tag_field="kind", tag="folder", frozen=True, kw_only=True):
-    """A directory where the system drops CSV files.
-
-    `records` says what a row is, `columns` maps our field names to the file's headers (what is not named keeps our name),
-    `fixed` gives fields that no column has.
-    A file is taken when its size has not changed for `stable_s`, or at once when `done_suffix` names a marker file.
-    """
-
-    path: str
-    records: RecordKind
-    pattern: str = "*.csv"
-    columns: dict[str, str] = {}
-    fixed: dict[str, str] = {}
-    delimiter: str = ","
-    encoding: str = "utf-8-sig"
-    stable_s: float = 1.0
-    done_suffix: str | None = None
-
-
-class FolderOut(Base, tag_field="kind", tag="folder", frozen=True, kw_only=True):
-    """A directory where we drop files of at most `rows_max` rows for the system."""
-
-    path: str
-    rows_max: int = 5000
-    delimiter: str = ","
-
-
-class HttpOut(Base, tag_field="kind", tag="http", frozen=True, kw_only=True):
-    """A JSON HTTP call to the system; `token_env` names the environment variable that holds its bearer token."""
-
-    url: str
-    token_env: str | None = None
-    timeout_s: float = 10.0
 
 
 class StandardWebhooks(Base, tag_field="kind", tag="standard_webhooks", frozen=True, kw_only=True):
@@ -155,8 +122,8 @@ class System(Base, frozen=True, kw_only=True):
     currency: str
     order_scope: str
     api_key_sha256: tuple[str, ...] = ()
-    inbound: tuple[FolderIn, ...] = ()
-    outbound: FolderOut | HttpOut | None = None
+    inbound: tuple[LinkIn, ...] = ()
+    outbound: LinkOut | None = None
     signature: Signature | None = None
     ack_within_s: float = 14_400.0
     limits: Limits = Limits()
@@ -293,6 +260,8 @@ class Estate(Base, frozen=True, kw_only=True):
     zones: tuple[Zone, ...] = ()
     duties: dict[str, Duty] = {}
     default_duty: Duty = Duty(owner="operations", within_s=86_400.0)
+    mappings: dict[str, dict[str, object]] = {}
+    two_masters: tuple[TwoMasters, ...] = ()
 
     def sku(self, system: SystemId, theirs: str) -> Sku:
         """Our SKU for what the system calls `theirs`; the same word where no alias is given."""
@@ -305,6 +274,13 @@ class Estate(Base, frozen=True, kw_only=True):
     def state(self, system: SystemId, theirs: str) -> str | None:
         """The canonical word for the system's own state word, None where the estate does not map it."""
         return self.systems[system].states.get(theirs.casefold())
+
+    def pair_of(self, system: SystemId, action: str) -> TwoMasters | None:
+        """The masters, of whom this system is one, that both tell of such actions."""
+        for pair in self.two_masters:
+            if system in pair.systems and action in pair.actions:
+                return pair
+        return None
 
     def duty(self, reason: str) -> Duty:
         """Who owns exceptions of this reason."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from interlock.domain.estate import RecordKind
 from interlock.domain.values import SystemId, part_of
 from interlock.storage.database import Transaction, queries
 
@@ -27,7 +26,7 @@ def take(
     system: SystemId,
     sha256: str,
     name: str,
-    records_kind: RecordKind,
+    records_kind: str,
     size_bytes: int,
     now: datetime,
 ) -> KnownFile:

@@ -1,0 +1,114 @@
+"""Bytes to commands: the format reads documents, the mapping makes records of them, the mapper makes commands of those.
+
+    source ─▶ reader(format) ─▶ recipe(mapping) ─▶ mapper ─▶ Reading: a command, or the problem
+
+Nothing is written here and nothing decided, so `interlock connect try` shows exactly what a live link would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from interlock.connectors.formats.document import Document, Flaw, Interchange
+from interlock.connectors.formats.readers import media_type, reader
+from interlock.connectors.mapping_errors import UNREADABLE, MappingFailed
+from interlock.connectors.recipes import Made, Recipe
+from interlock.domain.commands import AnyCommand
+from interlock.domain.decision import FieldError, Problem
+from interlock.domain.estate import System
+from interlock.domain.links import Format
+from interlock.domain.sequences import Mark
+
+
+class RecordReader(Protocol):
+    """What translating needs of the mapper."""
+
+    def record(self, system: System, action: str, record: Mapping[str, object]) -> AnyCommand:
+        """The command that a record asks for, its local times in the system's zone; raises MappingFailed."""
+
+
+class Reading(NamedTuple):
+    """What one record came to: a command, or the problem; or neither, where the mapping says that it is nothing to do.
+
+    `part` names the part of a document that became several records; only the first of them has the document's bytes as its `body`.
+    """
+
+    place: str
+    kind: str
+    body: bytes
+    content_type: str
+    command: AnyCommand | None = None
+    problem: Problem | None = None
+    mark: Mark | None = None
+    skipped: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Translator:
+    """One link's way from bytes to commands. Safe to share between threads."""
+
+    def __init__(self, system: System, link: str, form: Format, recipe: Recipe, mapper: RecordReader) -> None:
+        self.system = system
+        self.format = form
+        self.recipe = recipe
+        self._mapper = mapper
+        self._read = reader(form.kind)
+        self.content_type = f"{media_type(form.kind)}; link={link}" if link else media_type(form.kind)
+
+    def read(self, source: Iterable[bytes], context: Mapping[str, Any] = {}) -> Iterator[Reading | Interchange]:
+        """Everything that the bytes say, in their order; what is said beside them (a topic, headers) is `context`.
+
+        Raises FormatUnreadable where nothing can be read at all, which may be found out at any place.
+        """
+        for item in self._read(source, self.format):
+            if isinstance(item, Document):
+                yield from self.readings(item, context)
+            elif isinstance(item, Flaw):
+                yield self._flawed(item)
+            else:
+                yield item
+
+    def readings(self, document: Document, context: Mapping[str, Any] = {}) -> list[Reading]:
+        """What one document comes to: at least one reading."""
+        if context:
+            document = document._replace(context={**document.context, **context})
+        try:
+            made = self.recipe.records(document)
+        except MappingFailed as failed:
+            return [self._reading(document, None, failed.problem)]
+        if not made:
+            problem = Problem(
+                reason="no_rule",
+                explanation=f"the mapping {self.recipe.name} has no rule for this {document.kind}",
+                errors=(FieldError("", document.kind, f"one of: {self.recipe.rules()}"),),
+            )
+            return [self._reading(document, None, problem)]
+        return [self._made(document, place, each) for place, each in enumerate(made)]
+
+    def _made(self, document: Document, place: int, made: Made) -> Reading:
+        command: AnyCommand | None = None
+        problem: Problem | None = None
+        if made.action:
+            try:
+                command = self._mapper.record(self.system, made.action, made.fields)
+            except MappingFailed as failed:
+                problem = self.recipe.traced(document, made, failed).problem
+        reading = self._reading(document, made, problem)._replace(command=command, mark=made.mark, skipped=made.skipped)
+        if place == 0:
+            return reading
+        return reading._replace(
+            body=made.body(), content_type=f"application/vnd.interlock.record+json; of={document.place}"
+        )
+
+    def _reading(self, document: Document, made: Made | None, problem: Problem | None) -> Reading:
+        place = f"{document.place} {made.part}" if made is not None and made.part else document.place
+        return Reading(place, document.kind, document.raw, self.content_type, problem=problem, notes=document.notes)
+
+    def _flawed(self, flaw: Flaw) -> Reading:
+        problem = Problem(
+            reason=flaw.reason or UNREADABLE,
+            explanation=f"{flaw.place}: {flaw.field or 'this'} is not {flaw.expected}",
+            errors=(FieldError(flaw.field, flaw.value, flaw.expected),),
+        )
+        return Reading(flaw.place, flaw.kind, flaw.raw, self.content_type, problem=problem)
