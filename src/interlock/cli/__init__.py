@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import sys
 
-from interlock.cli import clocks, estate_secrets, everyday, reversal, simulate
+from interlock.cli import clocks, estate_secrets, everyday, masters, reversal, simulate
 from interlock.cli.options import EXIT_BAD, app
 from interlock.domain.errors import EstateInvalid, InterlockError
 from interlock.terminal import err, log_to_stderr
 
-__all__ = ["app", "clocks", "estate_secrets", "everyday", "main", "reversal", "simulate"]
+__all__ = ["app", "clocks", "estate_secrets", "everyday", "main", "masters", "reversal", "simulate"]
 
 
 def main() -> None:

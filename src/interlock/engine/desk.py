@@ -14,8 +14,9 @@ import msgspec
 from interlock.domain.decision import Arrival, Decision, Outcome, VersionKey, World
 from interlock.domain.estate import Estate
 from interlock.domain.sourcing import Sourcing
-from interlock.domain.values import NodeId, OrderId, Sku
-from interlock.storage import ledger, messages, stock, versions
+from interlock.domain.two_masters import Report, ReportKey
+from interlock.domain.values import NodeId, OrderId, Sku, SystemId
+from interlock.storage import ledger, messages, stock, two_masters, versions
 from interlock.storage import world as worlds
 from interlock.storage.database import Transaction
 from interlock.storage.save import Before, save_decisions
@@ -49,6 +50,7 @@ class Written(msgspec.Struct):
     decided: Sequence[tuple[Arrival, Decision]]
     silent: Iterable[OrderId]
     days: Mapping[NodeId, date]
+    reports: Sequence[Report] = ()
 
 
 class Desk(Protocol):
@@ -64,6 +66,9 @@ class Desk(Protocol):
 
     def load(self, wanted: Wanted, days: Mapping[NodeId, date], now: datetime) -> World:
         """The world that the batch decides on."""
+
+    def reports(self, keys: Sequence[ReportKey]) -> dict[ReportKey, dict[SystemId, bytes]]:
+        """What each of two masters said under these keys before: the facts, by system."""
 
     def save(self, world: World, written: Written) -> None:
         """Write everything down. Raises StockMissed where it must be decided again, on locked rows."""
@@ -104,6 +109,10 @@ class SqlDesk:
         newest = versions.load_many(self.tx, self.part, wanted.versions) if wanted.versions else {}
         return World(self.estate, self.sourcing, now, orders, positions, load, newest)
 
+    def reports(self, keys: Sequence[ReportKey]) -> dict[ReportKey, dict[SystemId, bytes]]:
+        """Asked only for arrivals of two masters."""
+        return two_masters.load_many(self.tx, self.part, keys)
+
     def save(self, world: World, written: Written) -> None:
         """All of it in one round trip where that is possible, the stock last."""
         tx, part, now = self.tx, self.part, world.now
@@ -114,6 +123,8 @@ class SqlDesk:
             messages.settle_many(writes, part, [a for a, _ in written.woken], [o for _, o in written.woken], now)
         if written.entries:
             ledger.record_many(writes, part, written.entries, now)
+        if written.reports:
+            two_masters.save_many(writes, part, written.reports, now)
         found = [version for _, decision in written.decided for version in decision.versions]
         if found:
             versions.save_many(writes, part, found, now)

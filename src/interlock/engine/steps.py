@@ -38,9 +38,11 @@ from interlock.domain.decision import (
 )
 from interlock.domain.estate import PARKED_S, Estate
 from interlock.domain.sourcing import Sourcing
+from interlock.domain.two_masters import told
 from interlock.domain.values import NodeId, OrderId
 from interlock.domain.versions import fact_of, may_restate, numbers
 from interlock.engine.desk import Desk, Wanted, Written
+from interlock.engine.masters import Masters
 from interlock.storage import ledger, messages
 
 PARKED_MAX = 200
@@ -100,6 +102,7 @@ class Steps:
         self.known: dict[ledger.Key, ledger.Known] = {}
         self.waiting: dict[str, list[tuple[int | None, Arrival]]] = {}
         self.retold: list[Arrival] = []
+        self.masters = Masters(setting.estate, desk, now)
 
     def outcomes(self) -> list[Outcome]:
         """Do it: one outcome for each arrival, in order. Raises StockMissed if it must be run again, on locked rows."""
@@ -109,6 +112,7 @@ class Steps:
         self.known, awaited = self.desk.known(keys, subjects) if keys else ({}, set())
         parked = self.desk.parked(sorted(awaited)) if awaited else []
         hashes = {place: commands.payload_hash(command) for place, _, command in readable}
+        self.masters.load(arrival for _, arrival, _ in readable)
 
         fresh: list[int] = []
         first: set[ledger.Key] = set()
@@ -149,6 +153,7 @@ class Steps:
                 decided=self.decided,
                 silent=silent,
                 days=self.setting.days(self.now) if any(d.given for _, d in self.decided) else {},
+                reports=self.masters.written,
             ),
         )
         return results
@@ -293,6 +298,7 @@ class Steps:
             self.entries[key] = ledger.Entry(
                 key, payload_hash, arrival.system, arrival.message_id, decision.outcome, answer
             )
+            self.masters.heard(arrival, key)
         elif self.entries.pop(key, None) is None and place is None:
             self.freed.append(key)  # it was parked before anybody could know that its sender may not ask for it
         self.decided.append((arrival, decision))
@@ -313,12 +319,22 @@ class Steps:
         self, place: int, arrival: Arrival, key: ledger.Key, seen: ledger.Known, payload_hash: bytes
     ) -> None:
         """The first answer to the same request; to another one under the same key, that it is a conflict."""
-        same = seen.payload_hash == payload_hash
+        report = self.masters.heard(arrival, key)
+        same = seen.payload_hash == payload_hash or (report is not None and report.verdict == "agrees")
         counts = self.again.setdefault(key, [0, 0])
         counts[0] += 1
         counts[1] += not same
         word: OutcomeWord = "duplicate" if same else "conflict"
-        explanation = "" if same else f"{key[1]} {key[2] or key[0]} was asked before with another payload"
+        what = f"{key[1]}/{key[2]}"
+        if same:
+            trouble, explanation = None, ""
+        elif report is not None and report.other is not None:
+            explanation = f"{report.system} tells {key[1]} {key[2] or key[0]} otherwise than {report.other}: "
+            explanation += told(report.differences)
+            trouble = Trouble(reason="divergence", what=what, explanation=explanation)
+        else:
+            explanation = f"{key[1]} {key[2] or key[0]} was asked before with another payload"
+            trouble = Trouble(reason="conflict", what=what, explanation=explanation)
         self.results[place] = Outcome(
             message_id=arrival.message_id,
             outcome=word,
@@ -329,9 +345,8 @@ class Steps:
         system = self.setting.estate.systems.get(arrival.system)
         if same and seen.outcome != "refused" and system is not None and numbers(system, _command(arrival)):
             self.retold.append(arrival)
-        if not same:
-            trouble = Trouble(reason="conflict", what=f"{key[1]}/{key[2]}", explanation=explanation)
-            self.decided.append((arrival, Decision(outcome=word, reason=word, troubles=[trouble])))
+        if trouble is not None:
+            self.decided.append((arrival, Decision(outcome=word, reason=trouble.reason, troubles=[trouble])))
 
     def _quarantined(self, arrival: Arrival, problem: Problem) -> Outcome:
         """Put away what could not be read or processed, where a person finds it."""

@@ -246,6 +246,14 @@ def _params(estate: Estate | None, now: datetime, authority_since: datetime | No
         for action, command in COMMANDS.items()
         if may(system, command)
     ]
+    twins = [
+        (owner, twin, action)
+        for pair in estate.two_masters
+        for owner in pair.systems
+        for twin in pair.systems
+        if owner != twin
+        for action in pair.actions
+    ]
     limited = [(node, node.capacity_orders_per_day) for node in nodes if node.capacity_orders_per_day is not None]
     return params | {
         "systems": Texts([system for system, _ in allowed]),
@@ -256,6 +264,9 @@ def _params(estate: Estate | None, now: datetime, authority_since: datetime | No
         "for_others": Texts([INTERLOCK, *(s.id for s in estate.systems.values() if tells_for_others(s))]),
         "channels": Texts(list(estate.channels)),
         "sellers": Texts([channel.system for channel in estate.channels.values()]),
+        "twin_owners": Texts([owner for owner, _, _ in twins]),
+        "twins": Texts([twin for _, twin, _ in twins]),
+        "twin_actions": Texts([action for _, _, action in twins]),
         "nodes": Texts([node.id for node, _ in limited]),
         "days": Texts([now.astimezone(ZoneInfo(node.time_zone)).date().isoformat() for node, _ in limited]),
         "capacities": Ints([capacity for _, capacity in limited]),

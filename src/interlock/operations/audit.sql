@@ -424,8 +424,11 @@ select m.part, m.subject, m.message_id, m.system, m.action, m.outcome, m.reason
              from exceptions as e
             where e.part = m.part
               and e.subject = m.subject
-              and e.reason = m.outcome
-              and (m.outcome = 'quarantined' or e.exception_id = 'conflict/' || m.action || '/' || m.business_key)
+              and case m.outcome
+                      when 'quarantined' then e.reason = 'quarantined'
+                      else e.exception_id in ('conflict/' || m.action || '/' || m.business_key,
+                                              'divergence/' || m.action || '/' || m.business_key)
+                  end
        );
 
 -- file_counts --
@@ -810,6 +813,14 @@ select t.part, t.subject, t.message_id, t.system, t.action, 'channel' as about, 
     on s.channel = o.channel
  where t.action = 'order.create'
    and s.system is distinct from t.system
+   -- Of two masters either may tell what is the other's.
+   and not exists (
+           select
+             from unnest(%(twin_owners)s, %(twins)s, %(twin_actions)s) as w (owner, twin, action)
+            where w.owner = s.system
+              and w.twin = t.system
+              and w.action = t.action
+       )
  union all
 -- A stock action's key begins with its node, whose id has no slash.
 select t.part, t.subject, t.message_id, t.system, t.action, 'node' as about, s.node as id, n.system as teller
@@ -818,7 +829,14 @@ select t.part, t.subject, t.message_id, t.system, t.action, 'node' as about, s.n
   left join unnest(%(speaker_nodes)s, %(speakers)s) as n (node, system)
     on n.node = s.node
  where t.action in ('stock.adjust', 'stock.count')
-   and n.system is distinct from t.system;
+   and n.system is distinct from t.system
+   and not exists (
+           select
+             from unnest(%(twin_owners)s, %(twins)s, %(twin_actions)s) as w (owner, twin, action)
+            where w.owner = n.system
+              and w.twin = t.system
+              and w.action = t.action
+       );
 
 -- refusals_unseen --
 -- Who was refused for want of authority is in the exception queue. Such a refusal leaves no answer in the ledger.

@@ -22,6 +22,7 @@ import msgspec
 
 from interlock.domain.decision import Arrival, Decision, Outcome, Problem, World
 from interlock.domain.estate import Estate
+from interlock.domain.two_masters import ReportKey
 from interlock.domain.values import NodeId, OrderId, SystemId
 from interlock.engine.desk import Wanted, Written
 from interlock.engine.steps import Setting, Steps, WokenFailed
@@ -229,6 +230,8 @@ class MemoryInterlock:
 
     def _commit_effects(self, written: Written, now: datetime) -> None:
         store = self.store
+        for report in written.reports:
+            store.reports.setdefault(report.key, {}).setdefault(report.system, report.facts)
         for arrival, decision in written.decided:
             for version in decision.versions:
                 store.versions[version.key] = version.number
@@ -349,6 +352,11 @@ class _MemoryDesk:
         """In order of arrival."""
         found = [each.arrival for subject in subjects for each in self.interlock.store.parked.get(subject, ())]
         return sorted(found, key=lambda arrival: arrival.message_id)
+
+    def reports(self, keys: Sequence[ReportKey]) -> dict[ReportKey, dict[SystemId, bytes]]:
+        """Copies, so that an attempt that fails leaves nothing behind."""
+        store = self.interlock.store
+        return {key: dict(store.reports[key]) for key in keys if key in store.reports}
 
     def load(self, wanted: Wanted, days: Mapping[NodeId, date], now: datetime) -> World:
         """The orders themselves, not copies: see `_take_back`."""

@@ -9,6 +9,7 @@ import msgspec
 
 from interlock.domain.decision import Arrival, VersionKey
 from interlock.domain.model import Order, Position
+from interlock.domain.two_masters import ReportKey
 from interlock.domain.values import NodeId, OrderId, Sku, SystemId
 from interlock.simulation.port import Told
 from interlock.storage import ledger
@@ -58,4 +59,5 @@ class Store:
         self.unanswered: dict[tuple[OrderId, int], list[Row]] = {}
         self.exceptions: dict[tuple[str, str], ExceptionRow] = {}
         self.versions: dict[VersionKey, int] = {}
+        self.reports: dict[ReportKey, dict[SystemId, bytes]] = {}
         self.outcomes: Counter[tuple[str, str]] = Counter()

@@ -109,6 +109,25 @@ create table versions (
 ) with (fillfactor = 90);
 
 
+-- What each of two masters said of a fact during a migration: its facts as they are compared, and how they compare with what
+-- the other had said before. The first word of each stays.
+create table dual_reports (
+    part         smallint    not null,
+    subject      text        not null,
+    action       text        not null,
+    business_key text        not null,
+    system       text        not null,
+    pair         text        not null,                 -- of the estate's two_masters
+    facts        json        not null,
+    verdict      text        not null check (verdict in ('first', 'agrees', 'diverges')),
+    differences  json        not null,                 -- field, first, second
+    reported_at  timestamptz not null,
+    primary key (part, subject, action, business_key, system)
+);
+
+create index dual_reports_by_pair on dual_reports (part, pair, reported_at);
+
+
 -- The order family -----------------------------------------------------------------------------------------------------------
 
 create table orders (
@@ -290,6 +309,7 @@ create table outbox (
     answer_due_at timestamptz,                         -- when its acknowledgment is overdue; null: none is awaited
     answered_at  timestamptz,
     last_error   text,
+    note         text,                                 -- sent without being sent: why it need not go
     primary key (part, order_id, seq, receiver, message, assignment_no)
 ) with (fillfactor = 70);
 
@@ -302,6 +322,54 @@ create table receivers (
     receiver text primary key,
     next_at  timestamptz not null
 );
+
+-- The last control number given to each system: no interchange to it has that of another one. `part` is part_of(system).
+create table control_numbers (
+    part   smallint not null,
+    system text     not null,
+    last   bigint   not null,
+    primary key (part, system)
+) with (fillfactor = 50);
+
+-- An interchange or numbered file that came in or goes out, and what was acknowledged of it. `part` is part_of(system).
+-- One that goes out keeps its bytes: whenever it is sent again, it is the same.
+create table interchanges (
+    part           smallint    not null,
+    system         text        not null,                -- whom it came from, or goes to
+    direction      text        not null check (direction in ('in', 'out')),
+    interchange_id uuid        not null,                -- ours; of what goes out, that of the batch or derived from it
+    kind           text        not null check (kind in ('messages', 'acknowledgment')),
+    standard       text        not null,                -- x12, edifact, idoc_xml ...
+    number         bigint,                              -- out: its control number
+    control        text        not null,                -- the same as written; in: whatever the partner wrote
+    partner        text        not null default '',     -- in: its sender, qualifier:id
+    version        text        not null default '',
+    content        bytea,                               -- in: SHA-256 of what was in it
+    name           text        not null,                -- the file, topic or request that it came in or goes out as
+    made_at        timestamptz not null,                -- when it came in first, or was written
+    groups         bigint[]    not null default '{}',   -- out: control numbers of its groups
+    contents       json        not null,                -- its sets: kind, control numbers, state, message or errors
+    sets           integer     not null,
+    rejected       integer     not null default 0,
+    body           bytea,                               -- out: all of it
+    answers        uuid,                                -- acknowledgment: the interchange that it answers
+    state          text        not null check (state in ('received', 'written', 'waiting', 'sent', 'dead', 'accepted',
+                                                         'with_errors', 'partly', 'rejected')),
+    attempts       integer     not null default 0,
+    due_at         timestamptz,                         -- waiting: when to try next; moved ahead while a sender has it
+    sent_at        timestamptz,
+    answer_due_at  timestamptz,                         -- when its acknowledgment is overdue; null: none is awaited
+    answered_at    timestamptz,
+    last_error     text,
+    times          integer     not null default 1,      -- in: how often it came
+    primary key (part, system, direction, interchange_id)
+) with (fillfactor = 85);
+
+create unique index interchanges_came_in on interchanges (part, system, partner, control, content) where direction = 'in';
+create index interchanges_by_number on interchanges (part, system, number) where direction = 'out';
+create index interchanges_waiting on interchanges (part, system, due_at) where state = 'waiting';
+create index interchanges_unanswered on interchanges (part, answer_due_at) where answered_at is null and answer_due_at is not null;
+create index interchanges_answering on interchanges (part, system, answers) where answers is not null;
 
 -- Work for a person.
 create table exceptions (
@@ -392,3 +460,74 @@ create table signature_refusals (
     last_at  timestamptz not null,
     primary key (part, system, slot)
 );
+
+
+-- What we ask ourselves --------------------------------------------------------------------------------------------------------
+
+-- How far a link that we ask ourselves (an API, a table) has been taken: everything up to the position has its outcome.
+-- One process at a time asks: the holder, until `held_until` unless it says so again. `part` is part_of(system).
+create table link_positions (
+    part       smallint    not null,
+    system     text        not null,
+    link       text        not null,                   -- its name, or its kind and address
+    position   json,                                   -- what the transport has written; null while nothing was taken
+    moved_at   timestamptz,
+    holder     uuid,
+    held_until timestamptz,
+    primary key (part, system, link)
+) with (fillfactor = 50);
+
+
+-- What tills count --------------------------------------------------------------------------------------------------------------
+
+-- The number of one transaction of a register, with or without money. `part` is part_of(system/store).
+create table pos_marks (
+    part         smallint    not null,
+    system       text        not null,
+    store        text        not null,                 -- our node, where the estate has an alias
+    register     text        not null,
+    business_day date        not null,
+    number       bigint      not null,
+    kind         text        not null,                 -- sale, return, void, no_sale, training, close ...
+    digest       bytea       not null,                 -- of the bytes that came first under this number
+    at           timestamptz,                          -- by the till's clock
+    received_at  timestamptz not null,
+    times        integer     not null default 1,       -- how often it came
+    reused       integer     not null default 0,       -- how often of those with other bytes
+    primary key (part, system, store, register, business_day, number)
+) with (fillfactor = 95);
+
+-- One register's business day, and what is stated of it: complete, or what is missing.
+create table pos_days (
+    part          smallint    not null,
+    system        text        not null,
+    store         text        not null,
+    register      text        not null,
+    business_day  date        not null,
+    began_at      timestamptz not null,                -- when its first mark came
+    changed_at    timestamptz not null,                -- when the last one came that was new
+    look_at       timestamptz,                         -- when it is to be stated again
+    closed_at     timestamptz,                         -- when its close came
+    said_first    bigint,                              -- what the register says of the day
+    said_last     bigint,
+    said_count    bigint,
+    late          integer     not null default 0,      -- transactions that came after it was closed, or stated without a close
+    state         text        not null default 'open' check (state in ('open', 'complete', 'incomplete')),
+    stated_at     timestamptz,
+    due_at        timestamptz,                         -- when it is stated without a close
+    transactions  bigint      not null default 0,
+    first_number  bigint,                              -- in the order in which numbers were given
+    last_number   bigint,
+    repeats       bigint      not null default 0,
+    reused        bigint      not null default 0,
+    missing       json        not null default '[]',   -- ranges [first, last], the first 500
+    missing_count bigint      not null default 0,
+    uncounted     bigint      not null default 0,      -- transactions that the register counted beyond all these
+    told_missing  json        not null default '[]',   -- what people were told of, so that they are told once
+    told_reused   bigint      not null default 0,
+    told_open     boolean     not null default false,
+    primary key (part, system, store, register, business_day)
+) with (fillfactor = 80);
+
+create index pos_days_by_day on pos_days (part, business_day);
+create index pos_days_looking on pos_days (part, look_at) where look_at is not null;
