@@ -35,13 +35,29 @@ class Node:
 
     `elements[0]` is its tag, so that `elements[3]` is what the standards call 03; one with components is a list of them.
     `children` holds, by tag, the segments that belong to it, each a node, in their order.
+    A reader may leave both unset and give `text` and `cut` instead: then the elements are cut when they are first asked for,
+    since most mappings ask for few.
     """
 
-    __slots__ = ("children", "elements")
+    __slots__ = ("children", "cut", "elements", "text")
+
+    children: dict[str, list[Node]] | None
+    cut: Callable[[str], list[Element]]
+    elements: list[Element]
+    text: str
 
     def __init__(self, elements: list[Element], children: dict[str, list[Node]] | None = None) -> None:
         self.elements = elements
         self.children = children
+
+    def __getattr__(self, name: str) -> Any:
+        # Python asks here only for what is not set.
+        if name == "elements":
+            self.elements = elements = self.cut(self.text)
+            return elements
+        if name == "children":
+            return None
+        raise AttributeError(name)
 
     def __repr__(self) -> str:
         return f"Node({self.elements!r}, {self.children!r})"
@@ -63,7 +79,7 @@ class Document(NamedTuple):
 
 
 class Flaw(NamedTuple):
-    """What cannot be read: where, the reason in a word, the field, what it holds and what was expected; `raw` as far as it is kept."""
+    """What cannot be read: where, the reason in a word, the field, what it holds, what was expected; `raw` as far as kept."""
 
     place: str
     reason: str
@@ -78,11 +94,13 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
     """One transaction set (X12) or message (EDIFACT) of an interchange, and its syntax errors: what an acknowledgment says of it.
 
     An error is (segment tag, its position from 1, element position or 0, the standard's code, what was found).
+    `version` is an EDIFACT message's own: version, release, agency and association, as in `D:96A:UN:EAN008`.
     """
 
     kind: str
     control: str
     accepted: bool
+    version: str = ""
     errors: tuple[tuple[str, int, int, str, str], ...] = ()
 
 
@@ -101,7 +119,7 @@ class Interchange(msgspec.Struct, frozen=True, kw_only=True):
     """An envelope that came to its end: who sent it to whom, and what became of what was in it.
 
     `sender` and `receiver` are (qualifier, id). `answers` are the functional acknowledgments that were in it: for each group
-    or interchange of ours its control number and whether the partner took it.
+    or interchange of ours its control number and whether the partner took it. `dated`: its day and time as it states them.
     """
 
     standard: Literal["x12", "edifact"]
@@ -114,6 +132,7 @@ class Interchange(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[Answer, ...] = ()
     separators: str = ""
     errors: tuple[str, ...] = ()
+    dated: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +164,7 @@ Item = Document | Flaw | Interchange
 Reader = Callable[[Iterable[bytes], Format], Iterator[Item]]
 """A reader takes the bytes in blocks of any size, and keeps no more than a document of them. It raises FormatUnreadable."""
 Writer = Callable[[list[Tree], Format, "Numbers"], bytes]
-"""A writer takes documents (what templates make) and gives the bytes of one file, strictly by the standard. It raises WriteRefused."""
+"""A writer makes the bytes of one file of documents (what templates make), strictly by the standard. Raises WriteRefused."""
 
 
 class Numbers(NamedTuple):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
@@ -75,17 +76,38 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 class Table:
-    """A delimited text whose header is read already; iterating gives the rows, once."""
+    """A delimited text whose header is read already; iterating gives the rows, once.
 
-    def __init__(self, source: Iterable[bytes], *, encoding: str = "utf-8-sig", delimiter: str = ",") -> None:
-        if len(delimiter) != 1 or delimiter in '"\r\n\0':
+    With `columns` it has no header, and those are their names. `quote` is the character around cells, "" where there is none.
+    """
+
+    def __init__(
+        self,
+        source: Iterable[bytes],
+        *,
+        encoding: str = "utf-8-sig",
+        delimiter: str = ",",
+        quote: str = '"',
+        columns: Sequence[str] = (),
+    ) -> None:
+        if len(delimiter) != 1 or delimiter in "\r\n\0" or delimiter == quote:
             raise TableUnreadable("bad_delimiter", "delimiter", delimiter, "one character other than a quote")
+        if len(quote) > 1 or quote in ("\r", "\n", "\0"):
+            raise TableUnreadable("bad_quote", "quote", quote, "one character, or none")
         self.delimiter = delimiter
+        self._split = partial(
+            csv.reader,
+            delimiter=delimiter,
+            quotechar=quote or None,
+            quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+            strict=True,
+        )
         name = _codec(encoding)
         self.encoding = "utf-8" if _is_wide(name) else name
         self._pieces = _lines(_narrow(source, name))
         self._begun: list[_Piece] = []
-        self.columns: tuple[str, ...] = self._header()
+        self._quote = quote.encode(self.encoding) if quote else b"\0"
+        self.columns: tuple[str, ...] = tuple(columns) or self._header()
 
     def __iter__(self) -> Iterator[Chunk]:
         open_row: _Piece | None = None
@@ -112,7 +134,7 @@ class Table:
             raise TableUnreadable("bad_header", "header", "", f"a line of at most {LINE_BYTES_MAX} bytes")
         try:
             text = raw.decode(self.encoding)
-            cells = next(csv.reader([text], delimiter=self.delimiter, strict=True))
+            cells = next(self._split([text]))
         except (UnicodeDecodeError, csv.Error):
             expected = f"names of columns in {self.encoding}, without stray quotes"
             raise TableUnreadable("bad_header", "header", _shown(raw), expected) from None
@@ -142,11 +164,11 @@ class Table:
             return None
         raws: list[bytes] = piece.lines  # type: ignore[assignment]  # no None among them
         data = b"".join(raws)
-        if b'"' in data or b"\0" in data:
+        if self._quote in data or b"\0" in data:
             return None
         try:
             texts = [raw.decode(self.encoding) for raw in raws]
-            cells_of_all = list(csv.reader(texts, delimiter=self.delimiter, strict=True))
+            cells_of_all = list(self._split(texts))
         except (UnicodeDecodeError, csv.Error):
             return None
         if len(cells_of_all) != len(raws):
@@ -169,7 +191,7 @@ class Table:
             if texts[start] is None:
                 start += 1
                 continue
-            reader = csv.reader(_readable(texts, start), delimiter=self.delimiter, strict=True)
+            reader = self._split(_readable(texts, start))
             consumed = 0
             try:
                 for cells in reader:
@@ -274,7 +296,7 @@ def _narrow(source: Iterable[bytes], encoding: str) -> Iterator[bytes]:
                 "bad_encoding", "encoding", "UTF-16", f"{encoding}, as the estate says of this folder's files"
             )
         if decode:
-            text = decode(block, not block)
+            text = decode(block, not block).replace("\x85", "\n")  # EBCDIC's own line end
             block = text.encode("utf-8", "surrogatepass").replace(b"\xef\xbf\xbd", b"\xff")
         if is_first and block:
             is_first = False
