@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -44,6 +46,16 @@ ORDINARY: dict[str, dict[str, Any]] = {
     "shipment.confirm": {
         **{"assignment": "webshop:1/2", "ref": "s", "carrier": "UPS", "shipped_at": PLACED, "lines": LINES},
         "packages": [{"tracking": "1Z", "carrier": "UPS", "lines": LINES}, {"tracking": "2Z"}],
+    },
+    "shipment.reject": {"assignment": "webshop:1/2", "ref": "r", "reason": "damaged", "lines": LINES, "status": "no"},
+    "stock.count": {"sku": "w-1", "node": "DC-EAST", "counted": 0, "ref": "c-1", "occurred_at": PLACED, "uom": "each"},
+    "stock.adjust": {
+        "sku": "w-1",
+        "node": "DC-EAST",
+        "delta": "-2",
+        "ref": "a-1",
+        "reason": "cycle count",
+        "status": "x",
     },
 }
 
@@ -293,6 +305,63 @@ def test_the_quick_way_takes_nothing_that_the_careful_way_refuses_or_reads_other
     key = data.draw(st.sampled_from([None, None, "k", " k", ""]))
 
     taken(system, action, body, key)
+
+
+MADE = st.one_of(
+    st.datetimes(min_value=datetime(1960, 1, 1), max_value=datetime(2201, 1, 1)),
+    st.datetimes(timezones=st.sampled_from([UTC, ZoneInfo("America/New_York"), ZoneInfo("Europe/Berlin")])),
+    st.decimals(-5, 10**6, places=2),
+    st.sampled_from([Decimal("1E+3"), Decimal("0.00001"), Decimal("NaN"), Decimal("9.90"), Decimal(-1), Decimal("0")]),
+    st.sampled_from([True, None, [], {}, 1.5, date(2026, 3, 1), "2026-03-08T02:30:00", "3", "-3", "03", "1.0"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("action", ORDINARY)
+def test_a_record_of_a_recipe_is_read_quickly_to_what_the_careful_way_reads_or_not_at_all(
+    action: str, data: st.DataObject
+) -> None:
+    system = data.draw(st.sampled_from(SYSTEMS))
+    try:
+        record = read_object(data.draw(bodies(action)))
+    except MappingFailed:
+        return
+    for name in data.draw(st.lists(st.sampled_from(sorted(record)), max_size=2)) if record else ():
+        record[name] = data.draw(MADE)
+    inner = record.get("lines")
+    if isinstance(inner, list) and inner and isinstance(inner[0], dict) and data.draw(st.booleans()):
+        inner[0][data.draw(st.sampled_from(["line_no", "quantity", "unit_price"]))] = data.draw(MADE)
+
+    quickly = QUICK[system.id].record(action, record)
+
+    if quickly is not None:
+        carefully = CAREFUL.command(system, action, record, local_times=True)
+        assert quickly == carefully
+        assert payload_hash(quickly) == payload_hash(carefully)
+
+
+@pytest.mark.parametrize("action", ORDINARY)
+def test_an_ordinary_record_of_a_recipe_is_read_quickly(action: str) -> None:
+    record = ORDINARY[action]
+    times = {name: datetime.fromisoformat(value) for name, value in record.items() if value == PLACED}
+
+    quickly = QUICK[WEBSHOP.id].record(action, {**record, **times})
+
+    assert quickly is not None
+    assert quickly == CAREFUL.record(WEBSHOP, action, record)
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-03-01T09:30:00", "2026-03-08T02:30:00", "2026-11-01T01:30:00", "2026-03-01 09:30"]
+)
+def test_a_local_time_of_a_record_is_in_the_zone_of_the_system_both_ways(at: str) -> None:
+    record = {**ORDINARY["stock.count"], "occurred_at": at}
+
+    quickly = QUICK[WEBSHOP.id].record("stock.count", record)
+
+    assert quickly == CAREFUL.command(WEBSHOP, "stock.count", record, local_times=True)
+    assert record["occurred_at"] == at
 
 
 @given(st.datetimes(), st.integers(-1439, 1439))

@@ -9,7 +9,8 @@ import pytest
 
 from interlock.connectors.formats.tabular import Table, TableUnreadable
 from interlock.connectors.mapping import Mapper, MappingFailed
-from interlock.connectors.records import Columns, Record, Reject, read_records, rejects
+from interlock.connectors.record_columns import Columns
+from interlock.connectors.records import Record, Reject, read_records, rejects
 from interlock.domain.commands import AdjustStock, ConfirmShipment, CountStock, CreateOrder, RejectShipment
 from interlock.domain.estate import (
     Channel,

@@ -26,6 +26,7 @@ from interlock.domain.decision import Arrival, FieldError, Outcome, Problem
 
 ARRIVALS_MAX: Final = 8_000
 ARRIVAL_BYTES_MAX: Final = 4 * 1024 * 1024
+INTERCHANGES_MAX: Final = 1_000
 SKIPPED: Final = "nothing_to_do"
 
 log = structlog.get_logger(__name__)
@@ -39,11 +40,14 @@ class Processor(Protocol):
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where bytes came from: the name of the file, topic or request; `file` is a file's SHA-256 in hex."""
+    """Where bytes came from: the name of the file, topic or request; `file` is a file's SHA-256 in hex, `entry` which
+    file of an archive it is.
+    """
 
     name: str
     received_at: datetime
     file: str | None = None
+    entry: str = ""
     source_message_id: str | None = None
     trace_id: str | None = None
     context: Mapping[str, Any] = {}
@@ -61,7 +65,10 @@ class Rejected(NamedTuple):
 
 
 class Taken(msgspec.Struct, kw_only=True):
-    """What became of all of it. `records` = the sum of `outcomes` (unreadable ones are quarantined) + `skipped`."""
+    """What became of all of it. `records` = the sum of `outcomes` (unreadable ones are quarantined) + `skipped`.
+
+    `interchanges` are the first `INTERCHANGES_MAX`; observers are told of all.
+    """
 
     records: int = 0
     outcomes: Counter[str] = msgspec.field(default_factory=Counter)
@@ -100,19 +107,30 @@ class Inlet:
         *,
         reject: Callable[[Rejected], None] = lambda _: None,
         answers: bool = False,
+        into: Taken | None = None,
     ) -> Taken:
         """Take all of it; `reject` is told of everything that could not be read; with `answers` the outcomes are kept.
 
-        Raises FormatUnreadable (what came before that place has been taken), DatabaseUnavailable or TransactionConflict.
+        Raises FormatUnreadable (what came before that place has been taken, and is counted in `into`), DatabaseUnavailable
+        or TransactionConflict.
         """
-        taken = Taken()
+        taken = Taken() if into is None else into
         waiting: list[Reading] = []
         size = 0
-        for item in self.translator.read(source, origin.context):
+        items = self.translator.read(source, origin.context)
+        while True:
+            try:
+                item = next(items, None)
+            except FormatUnreadable:
+                self._process(waiting, origin, taken, answers)
+                raise
+            if item is None:
+                break
             if isinstance(item, Interchange):
                 self._process(waiting, origin, taken, answers)
                 waiting, size = [], 0
-                taken.interchanges.append(item)
+                if len(taken.interchanges) < INTERCHANGES_MAX:
+                    taken.interchanges.append(item)
                 for observer in self._observers:
                     observer.interchange(self.translator, origin, item)
                 continue
@@ -129,6 +147,13 @@ class Inlet:
                 waiting, size = [], 0
         self._process(waiting, origin, taken, answers)
         return taken
+
+    def refuse(self, origin: Origin, place: str, body: bytes, wrong: FormatUnreadable) -> Outcome:
+        """Keep something that cannot be read on, or at all, as a quarantined message: a person sees it."""
+        error = FieldError(wrong.field, wrong.value, wrong.expected)
+        problem = Problem(reason=wrong.reason, explanation=str(wrong), errors=(error,))
+        reading = Reading(place, "", body, self.translator.content_type, problem=problem)
+        return self._door.process([self._arrival(reading, origin)])[0]
 
     def take_many(self, messages: Sequence[tuple[bytes, Origin]], *, answers: bool = False) -> list[Taken]:
         """Take whole messages together, in as few transactions as they need; one Taken for each.
@@ -166,6 +191,8 @@ class Inlet:
             log.exception("message_failed", system=self.translator.system.id, origin=origin.name)
             problem = Problem(reason="internal_error", explanation=f"{type(error).__name__}: {error}")
         else:
+            if len(items) == 1 and isinstance(items[0], Reading) and not items[0].body:
+                return [items[0]._replace(body=body)]  # the reader kept nothing of the flaw: it is the message
             if items:
                 return items
             problem = Problem(reason=UNREADABLE, explanation="there is nothing in it; expected a document")
@@ -233,7 +260,7 @@ class Inlet:
             source_message_id=origin.source_message_id,
             trace_id=origin.trace_id,
             file=origin.file,
-            record=reading.place,
+            record=f"{origin.entry}: {reading.place}" if origin.entry else reading.place,
         )
 
 

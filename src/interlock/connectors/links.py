@@ -19,6 +19,7 @@ from interlock.contracts.mapping_files import ready_mapping
 from interlock.domain.errors import InvalidValue
 from interlock.domain.estate import Estate, System
 from interlock.domain.links import Files, Format, LinkIn
+from interlock.domain.sequences import PREFIX, rules_of
 
 JSON = Format(kind="json")
 
@@ -57,7 +58,8 @@ class Links:
             mapping_of(self.estate, link.mapping),
             system=system,
             form=link.format or JSON,
-            settings=link.settings,
+            # Those of the sequence check are for the whole system, whatever the mapping is.
+            settings={name: text for name, text in link.settings.items() if not name.startswith(PREFIX)},
         )
 
     def named(self, system_id: str, name: str) -> tuple[System, LinkIn]:
@@ -69,7 +71,9 @@ class Links:
         found = [link for link in mapped if not name or link.name == name]
         if len(found) != 1:
             names = ", ".join(link.name or "(without a name)" for link in mapped) or "none"
-            raise InvalidValue("link", name, f"the name of a link of {system_id} that has a mapping; there are: {names}")
+            raise InvalidValue(
+                "link", name, f"the name of a link of {system_id} that has a mapping; there are: {names}"
+            )
         return system, found[0]
 
     def mapped(self) -> Iterator[tuple[System, LinkIn]]:
@@ -83,11 +87,14 @@ class Links:
         """What is wrong with the mappings that links of this estate use, each in a sentence; none where all is well."""
         found: list[str] = []
         for system, link in self.mapped():
+            where = link.path if isinstance(link, Files) else link.name
             try:
                 self.recipe(system, link)
+                rules_of(link.settings)
             except RecipeWrong as wrong:
-                where = link.path if isinstance(link, Files) else link.name
                 found += [f"{system.id}, inbound {where or link.mapping}: {each}" for each in wrong.sentences()]
+            except InvalidValue as wrong:
+                found.append(f"{system.id}, inbound {where or link.mapping}: {wrong}")
         for system in self.estate.systems.values():
             out = system.outbound
             if out is None or not out.mapping:

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from interlock.connectors.mapping_actions import ACTIONS, create_order
+from interlock.connectors.mapping_actions import ACTIONS
 from interlock.connectors.mapping_errors import UNREADABLE, MappingFailed, show, suggestion
 from interlock.connectors.mapping_fast import QuickReader
 from interlock.connectors.mapping_fields import Form
 from interlock.connectors.mapping_json import read_object
+from interlock.connectors.mapping_orders import create_order
 from interlock.connectors.mapping_sender import Sender
 from interlock.domain.commands import AnyCommand
 from interlock.domain.decision import FieldError
@@ -83,6 +84,15 @@ class Mapper:
         if errors:
             raise MappingFailed(errors)
         return command
+
+    def record(self, system: System, action: str, record: Mapping[str, object]) -> AnyCommand:
+        """The command that a record asks for that a recipe has made; local times in it are in the system's zone, amounts without
+        a currency in the system's own. Raises MappingFailed.
+        """
+        if action == "order.create" and not record.get("currency"):
+            record = {**record, "currency": system.currency}
+        quick = self._quick(system).record(action, record)
+        return quick if quick is not None else self.command(system, action, record, local_times=True)
 
     def _quick(self, system: System) -> QuickReader:
         reader = self._readers.get(system.id)

@@ -6,150 +6,26 @@ gives is only good if the form's list of mistakes stayed empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from decimal import Decimal
-from typing import Any, Final, TypedDict, cast, get_args
+from collections.abc import Callable
+from typing import Any, Final, TypedDict, get_args
 
-from interlock.connectors.mapping_errors import suggestion
-from interlock.connectors.mapping_fields import ANY_UNIT, Form, plain
-from interlock.domain import commands
-from interlock.domain.commands import AnyCommand, LineUnits, NewLine, Package, Received
-from interlock.domain.estate import Fulfillment, Place
-from interlock.domain.values import ZERO, OrderId
-
-PAID: Final = frozenset({"authorized", "allocated", "released", "packed", "shipped", "closed"})
-CAPTURED: Final = frozenset({"shipped", "closed"})
-OVER: Final = frozenset({"canceled", "returned", "refunded"})
-_FULFILLMENTS: Final[tuple[Fulfillment, ...]] = get_args(Fulfillment)
-_NEW_ORDER: Final = frozenset(
-    ["order_id", "number", "channel", "placed_at", "currency", "fulfillment", "destination", "pickup_node"]
-    + ["customer", "lines", "total", "tax", "shipping", "payment"]
+from interlock.connectors.mapping_fields import ANY_UNIT, Form
+from interlock.connectors.mapping_orders import (
+    NEW_LINE,
+    NEW_ORDER,
+    PAYMENT,
+    PLACE,
+    RECIPIENT,
+    create_order,
+    refuse_double_lines,
 )
-_NEW_LINE: Final = frozenset({"line_no", "sku", "quantity", "uom", "unit_price"})
-_PLACE: Final = frozenset({"country", "region", "postal_code", "latitude", "longitude"})
-_PAYMENT: Final = frozenset({"authorized", "captured"})
-
-
-def create_order(form: Form) -> AnyCommand:
-    """A new order: no `ref`, because the order's id alone makes it the same order again."""
-    source_id, order_id = form.new_order_id("order_id")
-    placed = form.time("placed_at")
-    if placed is None and not form.given("placed_at"):
-        form.missing("placed_at", "a time with an offset from UTC, such as 2026-03-01T09:30:00+01:00")
-    occurred = form.time("occurred_at")
-    fulfillment = form.one_of("fulfillment", _FULFILLMENTS, "delivery")
-    place = form.form("destination", _PLACE)
-    if fulfillment == "delivery" and not form.given("destination"):
-        form.missing("destination", "an object with at least the country, because the order is to be delivered")
-    pickup_node = form.node("pickup_node") if form.given("pickup_node") else None
-    if fulfillment != "delivery" and not form.given("pickup_node"):
-        form.missing("pickup_node", f"a node of the estate, because the fulfillment is {fulfillment}")
-    lines = _new_lines(form)
-    tax, shipping = form.amount("tax", ZERO), form.amount("shipping", ZERO)
-    total = form.amount("total", ZERO) if form.given("total") else total_of(lines, tax, shipping)
-    state = _order_state(form)
-    authorized, captured = (total if state in PAID else ZERO), (total if state in CAPTURED else ZERO)
-    payment = form.form("payment", _PAYMENT)
-    if payment is not None:
-        captured = payment.amount("captured", ZERO)
-        authorized = payment.amount("authorized", captured)
-        if captured > authorized:
-            payment.wrong("captured", "at most what was authorized")
-    return commands.CreateOrder(
-        order_id=order_id,
-        channel=form.channel("channel"),
-        number=form.key("number", source_id),
-        placed_at=cast(Any, placed and placed[0]),
-        occurred_at=occurred and occurred[0],
-        time_zone=placed[1] if placed else "",
-        currency=form.currency("currency"),
-        lines=tuple(lines),
-        fulfillment=fulfillment,
-        destination=_place(place) if place else None,
-        pickup_node=pickup_node,
-        customer=form.text("customer"),
-        total=total,
-        tax=tax,
-        shipping=shipping,
-        authorized=authorized,
-        captured=captured,
-        word=form.text("status"),
-        version=form.version("version"),
-    )
-
-
-def _new_lines(form: Form) -> list[NewLine]:
-    lines = []
-    entries = form.forms("lines", _NEW_LINE)
-    for place, entry in enumerate(entries, start=1):
-        theirs = entry.record.get("sku")
-        sku = entry.sku("sku")
-        uom = entry.uom()
-        lines.append(
-            NewLine(
-                line_no=entry.whole("line_no", place),
-                sku=sku,
-                quantity=entry.quantity("quantity", uom),
-                uom=uom,
-                unit_price=entry.amount("unit_price", ZERO),
-                source_sku=cast(str, theirs) if theirs != sku else "",
-            )
-        )
-    if not entries and form.record.get("lines") is None:
-        form.missing("lines", "a list of what was ordered")
-    _refuse_double_lines(entries, lines)
-    return lines
-
-
-def _refuse_double_lines(entries: Sequence[Form], lines: Sequence[NewLine | LineUnits | Received]) -> None:
-    if len({line.line_no for line in lines}) == len(lines):
-        return
-    seen: set[int] = set()
-    for entry, line in zip(entries, lines, strict=True):
-        if line.line_no and line.line_no in seen:
-            entry.wrong("line_no", f"a number that no other line has, and {line.line_no} is another line's already")
-        seen.add(line.line_no)
-
-
-def total_of(lines: Sequence[NewLine], tax: Decimal, shipping: Decimal) -> Decimal:
-    """What an order costs that does not say it itself."""
-    total = tax + shipping
-    for line in lines:
-        if line.unit_price:
-            total += line.unit_price * line.quantity
-    # Pounds and metres times a price have more places than money has.
-    return plain(round(total, 4)) if cast(int, total.as_tuple().exponent) < -4 else plain(total)
-
-
-def _order_state(form: Form) -> str | None:
-    """How far the order has come, by the sender's word for it, where the estate knows the word."""
-    word, system = form.text("status"), form.sender.system
-    if not word or not system.states:
-        return None
-    state = form.sender.estate.state(system.id, word)
-    if state is None or state in OVER:
-        known = [theirs for theirs, ours in system.states.items() if ours not in OVER]
-        form.wrong("status", f"a word for a new order that the estate maps for {system.id}{suggestion(word, known)}")
-    return state
-
-
-def _place(form: Form) -> Place:
-    place = Place(
-        country=form.country("country"),
-        region=form.text("region"),
-        postal_code=form.text("postal_code"),
-        latitude=form.degrees("latitude", 90),
-        longitude=form.degrees("longitude", 180),
-    )
-    for one, other in (("latitude", "longitude"), ("longitude", "latitude")):
-        if form.given(one) and not form.given(other):
-            form.missing(other, f"degrees, because the {one} is given")
-    return place
-
+from interlock.domain import commands
+from interlock.domain.commands import AnyCommand, LineUnits, Package, Received
+from interlock.domain.values import OrderId
 
 # The other actions
 
-_ADJUSTED: Final = "adjusted"
+ADJUSTED: Final = "adjusted"
 _UNITS: Final = frozenset({"line_no", "quantity"})
 _RECEIVED: Final = frozenset({"line_no", "quantity", "disposition"})
 _PACKAGE: Final = frozenset({"tracking", "carrier", "lines"})
@@ -180,7 +56,7 @@ def _units(form: Form) -> tuple[LineUnits, ...]:
     lines = [
         LineUnits(line_no=entry.whole("line_no"), quantity=entry.quantity("quantity", ANY_UNIT)) for entry in entries
     ]
-    _refuse_double_lines(entries, lines)
+    refuse_double_lines(entries, lines)
     return tuple(lines)
 
 
@@ -383,7 +259,7 @@ def _adjust_stock(form: Form) -> AnyCommand:
         ref=form.key("ref"),
         delta=form.quantity("delta", uom, signed=True),
         uom=uom,
-        reason=reason if reason not in ("", _ADJUSTED) else _ADJUSTED,
+        reason=reason if reason not in ("", ADJUSTED) else ADJUSTED,
         **_shared(form),
     )
 
@@ -408,7 +284,7 @@ _STOCK: Final = frozenset({"sku", "node", "ref", "uom"}) | _ALWAYS
 ACTIONS: Final[dict[str, tuple[Callable[[Form], AnyCommand], frozenset[str]]]] = {
     "order.create": (
         create_order,
-        _NEW_ORDER | _ALWAYS,
+        NEW_ORDER | _ALWAYS,
     ),
     "order.authorize": (_authorize_order, _ORDER | {"amount"}),
     "order.capture": (_capture_order, _ORDER | {"amount"}),
@@ -430,3 +306,18 @@ ACTIONS: Final[dict[str, tuple[Callable[[Form], AnyCommand], frozenset[str]]]] =
     "order.close": (_close_order, _ORDER),
 }
 """Every action's reader, and the fields that its record may hold."""
+
+_PLAIN_LINES: Final[dict[str, tuple[frozenset[str], dict[str, Any]]]] = {"lines": (_UNITS, {})}
+PARTS: Final[dict[str, dict[str, tuple[frozenset[str], dict[str, Any]]]]] = {
+    action: _PLAIN_LINES for action, (_, fields) in ACTIONS.items() if "lines" in fields
+} | {
+    "order.create": {
+        "lines": (NEW_LINE, {}),
+        "destination": (PLACE, {}),
+        "recipient": (RECIPIENT, {}),
+        "payment": (PAYMENT, {}),
+    },
+    "shipment.confirm": {**_PLAIN_LINES, "packages": (_PACKAGE, _PLAIN_LINES)},
+    "return.receive": {"lines": (_RECEIVED, {})},
+}
+"""The fields of the objects inside of an action's record, and of those inside of them."""

@@ -8,91 +8,112 @@ that all of that stays in one place (`mapping_actions.py`, `mapping_fields.py`),
 careful way would refuse or would read otherwise. Out of the ordinary are, among others, null, numbers with a point
 other than coordinates (a float has lost digits), and escapes in text: without a backslash, a text ends at its first
 quotation mark, and so it can be counted whether a key was there twice. What is on the wire, and its single values, are in
-`mapping_wire.py`.
+`mapping_wire.py`; what is no order is read in `mapping_fast_reports.py`. The records that recipes make come the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 import msgspec
 
-from interlock.connectors.mapping_actions import CAPTURED, OVER, PAID, total_of
-from interlock.connectors.mapping_fields import CACHED_MAX, LINES_MAX, YEAR_MAX, YEAR_MIN
+from interlock.connectors.mapping_fast_reports import ReportReader
+from interlock.connectors.mapping_fields import CACHED_MAX, LINES_MAX
+from interlock.connectors.mapping_orders import CAPTURED, OVER, PAID, total_of
 from interlock.connectors.mapping_sender import Sender
 from interlock.connectors.mapping_wire import (
-    ASSIGNMENT_DIGITS_MAX,
     Unusual,
+    WireAcknowledgment,
+    WireAdjustment,
+    WireCapture,
+    WireConfirmation,
+    WireCount,
     WireLine,
-    WireReport,
-    decode_acknowledgment,
-    decode_capture,
-    decode_confirmation,
-    decode_order,
+    WireOrder,
+    WireRejection,
     is_key,
     read_amount,
     read_key,
     read_line_no,
     read_place,
     read_quantity,
+    read_recipient,
     read_text,
-    read_units,
     refuse_hidden_keys,
     unusual,
 )
-from interlock.domain.commands import (
-    AcknowledgeShipment,
-    AnyCommand,
-    CaptureOrder,
-    ConfirmShipment,
-    CreateOrder,
-    NewLine,
-    Package,
-)
+from interlock.domain.commands import AnyCommand, CreateOrder, NewLine
 from interlock.domain.estate import Fulfillment
-from interlock.domain.values import EACH, ZERO, NodeId, OrderId, order_id
+from interlock.domain.values import EACH, ZERO, order_id
 
+WIRES: Final[dict[str, type[msgspec.Struct]]] = {
+    "order.create": WireOrder,
+    "order.capture": WireCapture,
+    "shipment.acknowledge": WireAcknowledgment,
+    "shipment.confirm": WireConfirmation,
+    "shipment.reject": WireRejection,
+    "stock.adjust": WireAdjustment,
+    "stock.count": WireCount,
+}
+_TIMES: Final = ("placed_at", "occurred_at", "shipped_at")
+DECODERS: Final = {action: msgspec.json.Decoder(wire).decode for action, wire in WIRES.items()}
 _FULFILLMENTS: Final[dict[str, Fulfillment]] = {word: word for word in get_args(Fulfillment)}
 
 
-class QuickReader:
+class QuickReader(ReportReader):
     """Reads the ordinary bodies of one system. Safe to share between threads."""
 
     def __init__(self, sender: Sender) -> None:
-        estate, system = sender.estate, sender.system
-        self.sender = sender
+        super().__init__(sender)
         self._prices: dict[str, Decimal] = {}
-        self._zones: dict[tuple[int, timedelta], str] = {}
-        self._channels = frozenset(filter(is_key, estate.channels))
-        nodes = {theirs: estate.node_id(system.id, theirs) for theirs in estate.nodes}
-        nodes |= estate.node_aliases.get(system.id, {})  # type: ignore[arg-type]  # a system's word is any text
-        self._nodes: dict[str, NodeId] = {
-            theirs: ours for theirs, ours in nodes.items() if is_key(theirs) and ours in estate.nodes
-        }
-        self._readers: dict[str | None, Callable[[bytes, str | None], AnyCommand]] = {
+        self._channels = frozenset(filter(is_key, sender.estate.channels))
+        self._builders: dict[str, Callable[[Any, str], tuple[AnyCommand, int]]] = {
             "order.create": self._create_order,
             "order.capture": self._capture_order,
             "shipment.acknowledge": self._acknowledge_shipment,
             "shipment.confirm": self._confirm_shipment,
+            "shipment.reject": self._reject_shipment,
+            "stock.adjust": self._adjust_stock,
+            "stock.count": self._count_stock,
         }
+        """For each action what makes its command of the wire, and tells how many keys that had."""
 
     def read(self, action: str | None, body: bytes, idempotency_key: str | None) -> AnyCommand | None:
         """The command that the body asks for; None if it is for the careful way, for whatever reason."""
-        reader = self._readers.get(action)
-        if reader is None:
+        decode = DECODERS.get(action) if action is not None else None
+        if decode is None:
             return None
         try:
-            return reader(body, idempotency_key)
+            command, keys = self._builders[cast(str, action)](decode(body), idempotency_key or "")
+            refuse_hidden_keys(body, keys)
         except (Unusual, msgspec.DecodeError, ValueError, RecursionError):
+            return None
+        return command
+
+    def record(self, action: str, record: Mapping[str, object]) -> AnyCommand | None:
+        """The command that a record of a recipe or of a file's rows asks for, local times in the system's zone.
+
+        None if it is for the careful way, for whatever reason.
+        """
+        wire = WIRES.get(action)
+        if wire is None:
+            return None
+        try:
+            for name in _TIMES:
+                written = record.get(name)
+                if type(written) is str and written:
+                    at = datetime.fromisoformat(written)
+                    record = {**record, name: at if at.tzinfo is not None else at.replace(tzinfo=self.sender.zone)}
+            return self._builders[action](msgspec.convert(record, wire), "")[0]
+        except (Unusual, msgspec.ValidationError, ValueError, OverflowError, RecursionError):
             return None
 
     # Orders
 
-    def _create_order(self, body: bytes, _: str | None) -> AnyCommand:
-        wire = decode_order(body)
+    def _create_order(self, wire: WireOrder, _: str) -> tuple[AnyCommand, int]:
         keys = 5  # those that are always there
         theirs = source_id = read_key(wire.order_id)
         own = self.sender.system.order_scope
@@ -175,7 +196,10 @@ class QuickReader:
         if wire.customer is not None:
             keys += 1
             customer = read_text(wire.customer)
-        refuse_hidden_keys(body, keys)
+        recipient = None
+        if wire.recipient is not None:
+            recipient, inside = read_recipient(wire.recipient)
+            keys += 1 + inside
         return CreateOrder(
             order_id=order_id(own, source_id),
             channel=wire.channel,
@@ -189,13 +213,14 @@ class QuickReader:
             destination=destination,
             pickup_node=pickup_node,
             customer=customer,
+            recipient=recipient,
             total=total,
             tax=tax,
             shipping=shipping,
             authorized=authorized,
             captured=captured,
             word=word,
-        )
+        ), keys
 
     def _new_lines(self, entries: Sequence[WireLine]) -> tuple[list[NewLine], int]:
         """The lines, and how many keys they had together."""
@@ -241,156 +266,3 @@ class QuickReader:
         if numbered and len({line.line_no for line in lines}) != len(lines):
             raise Unusual
         return lines, keys
-
-    def _sku(self, theirs: str) -> Any:
-        ours = self.sender.estate.sku(self.sender.system.id, read_key(theirs))
-        known = self.sender.skus
-        if len(known) >= CACHED_MAX:
-            known.clear()
-        known[theirs] = ours
-        return ours
-
-    # What is said about orders
-
-    def _capture_order(self, body: bytes, idempotency_key: str | None) -> AnyCommand:
-        wire = decode_capture(body)
-        keys = 2
-        ref = idempotency_key or ""
-        if wire.ref is not None:
-            keys += 1
-            ref = wire.ref or ref
-        occurred_at, time_zone, word, inside = self._shared(wire)
-        amount = read_amount(wire.amount)
-        if not amount:
-            raise Unusual
-        refuse_hidden_keys(body, keys + inside)
-        return CaptureOrder(
-            order_id=self._scoped(read_key(wire.order)),
-            ref=read_key(ref),
-            amount=amount,
-            occurred_at=occurred_at,
-            time_zone=time_zone,
-            word=word,
-        )
-
-    def _acknowledge_shipment(self, body: bytes, idempotency_key: str | None) -> AnyCommand:
-        wire = decode_acknowledgment(body)
-        keys = 1
-        ref = idempotency_key or ""
-        if wire.ref is not None:
-            keys += 1
-            ref = wire.ref or ref
-        warehouse_ref = ""
-        if wire.warehouse_ref is not None:
-            keys += 1
-            warehouse_ref = wire.warehouse_ref and read_key(wire.warehouse_ref)
-        occurred_at, time_zone, word, inside = self._shared(wire)
-        refuse_hidden_keys(body, keys + inside)
-        order, number = self._assignment(wire.assignment)
-        return AcknowledgeShipment(
-            order_id=order,
-            assignment_no=number,
-            ref=ref and read_key(ref),
-            warehouse_ref=warehouse_ref,
-            occurred_at=occurred_at,
-            time_zone=time_zone,
-            word=word,
-        )
-
-    def _confirm_shipment(self, body: bytes, idempotency_key: str | None) -> AnyCommand:
-        wire = decode_confirmation(body)
-        keys = 1
-        ref = idempotency_key or ""
-        if wire.ref is not None:
-            keys += 1
-            ref = wire.ref or ref
-        occurred_at, time_zone, word, inside = self._shared(wire)
-        keys += inside
-        if wire.shipped_at is not None:
-            if wire.occurred_at is not None:
-                raise Unusual
-            keys += 1
-            occurred_at, time_zone = self._time(wire.shipped_at)
-        lines, inside = read_units(wire.lines)
-        keys += inside
-        carrier = ""
-        if wire.carrier is not None:
-            keys += 1
-            carrier = read_text(wire.carrier)
-        packages = []
-        if wire.packages is not None:
-            if not 0 < len(wire.packages) <= LINES_MAX:
-                raise Unusual
-            keys += 1
-            for each in wire.packages:
-                keys += 1
-                of = ""
-                if each.carrier is not None:
-                    keys += 1
-                    of = read_text(each.carrier)
-                units, inside = read_units(each.lines)
-                keys += inside
-                packages.append(Package(tracking=read_key(each.tracking), carrier=of, lines=units))
-        refuse_hidden_keys(body, keys)
-        order, number = self._assignment(wire.assignment)
-        return ConfirmShipment(
-            order_id=order,
-            assignment_no=number,
-            ref=read_key(ref),
-            lines=lines,
-            packages=tuple(packages),
-            carrier=carrier,
-            occurred_at=occurred_at,
-            time_zone=time_zone,
-            word=word,
-        )
-
-    # Their parts
-
-    def _shared(self, wire: WireReport) -> tuple[datetime | None, str, str, int]:
-        """When it was and in which zone, the sender's word for it, and how many keys said so."""
-        occurred_at, time_zone, word, keys = None, "", "", 0
-        if wire.occurred_at is not None:
-            keys += 1
-            occurred_at, time_zone = self._time(wire.occurred_at)
-        if wire.status is not None:
-            keys += 1
-            word = read_text(wire.status)
-        return occurred_at, time_zone, word, keys
-
-    def _time(self, written: str) -> tuple[datetime, str]:
-        at = datetime.fromisoformat(written)
-        offset = at.utcoffset()
-        if offset is None or not YEAR_MIN <= at.year < YEAR_MAX:
-            raise Unusual
-        minute = at.toordinal() * 1440 + at.hour * 60 + at.minute, offset
-        return at.astimezone(UTC), self._zones.get(minute) or self._zone(minute, at)
-
-    def _zone(self, minute: tuple[int, timedelta], at: datetime) -> str:
-        """The zone in which the source said the time: the system's own where its offset is this one."""
-        local = at.replace(tzinfo=self.sender.zone)
-        own = local.utcoffset() == minute[1]
-        shown = at.strftime("%z")
-        zone = self.sender.system.time_zone if own else f"{shown[:3]}:{shown[3:5]}" if minute[1] else "UTC"
-        # Clocks are set at any second of the law's choice, so a minute is only kept if none was set within it.
-        ends = (
-            local.replace(second=0, microsecond=0).utcoffset(),
-            local.replace(second=59, microsecond=999_999).utcoffset(),
-        )
-        if ends[0] == ends[1]:
-            if len(self._zones) >= CACHED_MAX:
-                self._zones.clear()
-            self._zones[minute] = zone
-        return zone
-
-    def _assignment(self, written: str) -> tuple[OrderId, int]:
-        order, _, number = read_key(written).rpartition("/")
-        if not (order and number.isascii() and number.isdigit() and len(number) <= ASSIGNMENT_DIGITS_MAX):
-            raise Unusual
-        return self._scoped(order), int(number) or unusual()
-
-    def _scoped(self, order: str) -> OrderId:
-        scope, colon, _ = order.partition(":")
-        if colon and scope in self.sender.scopes:
-            return OrderId(order)
-        return order_id(self.sender.system.order_scope, order)

@@ -16,16 +16,19 @@ from interlock.connectors.mapping_fields import (
     LINE_NO_MAX,
     LINES_MAX,
     TEXT_LENGTH_MAX,
+    plain,
 )
 from interlock.domain.commands import (
     LineUnits,
 )
-from interlock.domain.estate import Place
+from interlock.domain.estate import Place, Recipient
 from interlock.domain.values import KEY_LENGTH_MAX, Quantity
 
-Number = int | float | str
-"""A number or its text. A float is there only to be seen and declined: asked for `int` alone, the decoder would
-round 1.00000000000000000001 to 1."""
+Number = Any
+"""A number, its text, or what a recipe made of it. Of anything there may be, what is no such thing is seen and declined: asked
+for `int` alone, the decoder would round 1.00000000000000000001 to 1."""
+Time = Any
+"""A time as text, or a datetime that a recipe has made."""
 
 QUICK_QUANTITY_MAX: Final = 1_000_000_000
 QUICK_AMOUNT_MAX: Final = 10**15
@@ -51,9 +54,9 @@ class WireLine(Wire):
 
     sku: str
     quantity: Number
-    line_no: int | float | None = None
+    line_no: Number = None
     uom: str | None = None
-    unit_price: Number | None = None
+    unit_price: Number = None
 
 
 class WirePlace(Wire):
@@ -62,15 +65,26 @@ class WirePlace(Wire):
     country: str
     region: str | None = None
     postal_code: str | None = None
-    latitude: int | float | None = None
-    longitude: int | float | None = None
+    latitude: Number = None
+    longitude: Number = None
+
+
+class WireRecipient(Wire):
+    """Who takes delivery of an order."""
+
+    name: str | None = None
+    street: str | None = None
+    street_2: str | None = None
+    city: str | None = None
+    phone: str | None = None
+    email: str | None = None
 
 
 class WirePayment(Wire):
     """What the channel has obtained already."""
 
-    authorized: Number | None = None
-    captured: Number | None = None
+    authorized: Number = None
+    captured: Number = None
 
 
 class WireOrder(Wire):
@@ -78,7 +92,7 @@ class WireOrder(Wire):
 
     order_id: str
     channel: str
-    placed_at: str
+    placed_at: Time
     currency: str
     lines: list[WireLine]
     number: str | None = None
@@ -86,11 +100,12 @@ class WireOrder(Wire):
     destination: WirePlace | None = None
     pickup_node: str | None = None
     customer: str | None = None
-    total: Number | None = None
-    tax: Number | None = None
-    shipping: Number | None = None
+    recipient: WireRecipient | None = None
+    total: Number = None
+    tax: Number = None
+    shipping: Number = None
     payment: WirePayment | None = None
-    occurred_at: str | None = None
+    occurred_at: Time = None
     status: str | None = None
 
 
@@ -98,7 +113,7 @@ class WireReport(Wire, kw_only=True):
     """What reports share: the number of the fact, when it was, and their word for it."""
 
     ref: str | None = None
-    occurred_at: str | None = None
+    occurred_at: Time = None
     status: str | None = None
 
 
@@ -119,7 +134,7 @@ class WireAcknowledgment(WireReport, kw_only=True):
 class WireUnits(Wire):
     """Units of a line."""
 
-    line_no: int | float
+    line_no: Number
     quantity: Number
 
 
@@ -138,13 +153,34 @@ class WireConfirmation(WireReport, kw_only=True):
     lines: list[WireUnits] | None = None
     packages: list[WirePackage] | None = None
     carrier: str | None = None
-    shipped_at: str | None = None
+    shipped_at: Time = None
 
 
-decode_order: Final = msgspec.json.Decoder(WireOrder).decode
-decode_capture: Final = msgspec.json.Decoder(WireCapture).decode
-decode_acknowledgment: Final = msgspec.json.Decoder(WireAcknowledgment).decode
-decode_confirmation: Final = msgspec.json.Decoder(WireConfirmation).decode
+class WireRejection(WireReport, kw_only=True):
+    """shipment.reject."""
+
+    assignment: str
+    reason: str
+    lines: list[WireUnits] | None = None
+
+
+class WireCount(WireReport, kw_only=True):
+    """stock.count."""
+
+    sku: str
+    node: str
+    counted: Number
+    uom: str | None = None
+
+
+class WireAdjustment(WireReport, kw_only=True):
+    """stock.adjust."""
+
+    sku: str
+    node: str
+    delta: Number
+    reason: str | None = None
+    uom: str | None = None
 
 
 # Single values
@@ -191,18 +227,21 @@ def read_text(text: str) -> str:
     return text.strip()
 
 
-def read_line_no(number: int | float) -> int:
+def read_line_no(number: Number) -> int:
     """A line number."""
+    if type(number) is str and len(number) <= 9 and number.isascii() and number.isdigit():
+        number = int(number)
     if type(number) is int and 0 < number <= LINE_NO_MAX:
         return number
     raise Unusual
 
 
-def read_quantity(written: Number) -> Quantity:
-    """A whole quantity above zero; any other is left to the careful way."""
-    if type(written) is str and len(written) <= 9 and written.isascii() and written.isdigit():
-        written = int(written)
-    if type(written) is int and 0 < written < QUICK_QUANTITY_MAX:
+def read_quantity(written: Number, least: int = 1) -> Quantity:
+    """A whole quantity from `least` on; any other is left to the careful way."""
+    if type(written) is str and len(written) <= 9 and written.isascii():
+        digits = written.removeprefix("-") if least < 0 else written
+        written = int(written) if digits.isdigit() else unusual()
+    if type(written) is int and least <= written < QUICK_QUANTITY_MAX:
         return written
     raise Unusual
 
@@ -219,7 +258,18 @@ def read_amount(written: Number) -> Decimal:
                 return Decimal(f"{whole}.{decimals}") if decimals else Decimal(whole)
     elif type(written) is int and 0 <= written < QUICK_AMOUNT_MAX:
         return Decimal(written)
+    elif type(written) is Decimal and 0 <= written < QUICK_AMOUNT_MAX:
+        exponent = written.as_tuple().exponent
+        if type(exponent) is int and -DECIMALS_MAX <= exponent <= 0:
+            return plain(written)
     raise Unusual
+
+
+def read_recipient(wire: WireRecipient) -> tuple[Recipient | None, int]:
+    """Who takes delivery, and how many keys said it."""
+    said = {name: read_text(text) for name in wire.__struct_fields__ if (text := getattr(wire, name)) is not None}
+    found = Recipient(**said)
+    return found if found != Recipient() else None, len(said)
 
 
 def read_place(wire: WirePlace) -> tuple[Place, int]:
@@ -238,6 +288,8 @@ def read_place(wire: WirePlace) -> tuple[Place, int]:
     if latitude is not None and longitude is not None:
         keys += 2
         # A float may have been rounded to the limit from beyond it, but never from beyond it to within.
+        if type(latitude) not in _COORDINATES or type(longitude) not in _COORDINATES:
+            raise Unusual
         if not (-90 < latitude < 90 and -180 < longitude < 180):
             raise Unusual
         latitude, longitude = float(latitude), float(longitude)
@@ -251,6 +303,9 @@ def read_place(wire: WirePlace) -> tuple[Place, int]:
         longitude=longitude,
     )
     return place, keys
+
+
+_COORDINATES: Final = (int, float)
 
 
 def read_units(entries: Sequence[WireUnits] | None) -> tuple[tuple[LineUnits, ...], int]:

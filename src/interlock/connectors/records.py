@@ -2,7 +2,7 @@
 
     for item in read_records(table, system, folder):
         match item:
-            case Record():  mapper.command(system, item.action, item.fields, local_times=True)
+            case Record():  mapper.record(system, item.action, item.fields)
             case Reject():  a row that is part of no record, and why
 
 Consecutive rows of one order, or of one warehouse message, are one record; a row of stock is a record by itself. A row
@@ -14,45 +14,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
-from operator import itemgetter
 from typing import Final, NamedTuple
 
 import msgspec
 
-from interlock.connectors.formats.tabular import Row, Table, TableUnreadable
+from interlock.connectors.formats.tabular import Row, Table
+from interlock.connectors.record_columns import ADJUSTMENT, COUNT, DONE, EVENT, LINE, ORDER, PLACE, Columns, kind_of
 from interlock.domain.decision import FieldError, Problem
 from interlock.domain.estate import RecordKind, System
 from interlock.domain.links import Files
 
 RECORD_ROWS_MAX: Final = 10_000
-
-_PLACE: Final = ("country", "region", "postal_code", "latitude", "longitude")
-_ORDER: Final = (
-    *("order_id", "number", "channel", "placed_at", "status", "fulfillment", "pickup_node", "currency"),
-    *("customer", "authorized", "captured", "total", "tax", "shipping", *_PLACE),
-)
-_LINE: Final = ("quantity", "line_no", "sku", "uom", "unit_price")
-_EVENT: Final = ("event", "assignment", "ref")
-_DONE: Final = ("line_no", "quantity", "warehouse_ref", "tracking", "carrier", "occurred_at")
-_COUNT: Final = ("sku", "node", "counted", "uom", "ref", "occurred_at", "version")
-_ADJUSTMENT: Final = ("sku", "node", "delta", "uom", "reason", "ref", "occurred_at")
-
-FIELDS: Final[dict[RecordKind, tuple[str, ...]]] = {
-    "sales": (*_ORDER, *_LINE),
-    "stock_counts": _COUNT,
-    "stock_adjustments": _ADJUSTMENT,
-    "fulfillment": (*_EVENT, *_DONE),
-}
-"""The columns that each kind of record may have, by our names."""
-
-REQUIRED: Final[dict[RecordKind, tuple[str, ...]]] = {
-    "sales": ("order_id", "channel", "placed_at", "sku", "quantity"),
-    "stock_counts": ("sku", "node", "counted"),
-    "stock_adjustments": ("sku", "node", "delta", "ref"),
-    "fulfillment": ("event", "assignment"),
-}
-"""Those that a file must have, or the estate's `fixed` must give."""
 
 EVENTS: Final = {
     "acknowledged": "shipment.acknowledge",
@@ -111,13 +83,7 @@ def read_records(table: Table, system: System, folder: Files) -> Iterator[Record
         "stock_adjustments": _stock_adjustments,
         "fulfillment": _fulfillment,
     }
-    return read[_kind(folder)](_rows(table), columns)
-
-
-def _kind(folder: Files) -> RecordKind:
-    """What its rows are. Only folders without a mapping come here, and the estate's rules have made sure that those say it."""
-    assert folder.records is not None
-    return folder.records
+    return read[kind_of(folder)](_rows(table), columns)
 
 
 def _rows(table: Table) -> Iterator[Row | Reject]:
@@ -153,54 +119,14 @@ def rejects(record: Record, problem: Problem, columns: Columns) -> list[Reject]:
 _LINE_PATH: Final = re.compile(r"lines\[(\d{1,6})\]")
 
 
-class Columns:
-    """Where in a row each of our fields stands; what no column has is what the estate says is fixed, or ""."""
-
-    def __init__(self, header: Sequence[str], system: System, folder: Files) -> None:
-        self.system = system
-        self._names = {ours: folder.columns.get(ours, ours) for ours in FIELDS[_kind(folder)]}
-        self._fixed = {"currency": system.currency, **folder.fixed} if folder.records == "sales" else folder.fixed
-        self._places = {theirs: place for place, theirs in enumerate(header)}
-        needed = [ours for ours in REQUIRED[_kind(folder)] if ours not in self._fixed]
-        for ours in dict.fromkeys([*needed, *(name for name in folder.columns if name in self._names)]):
-            theirs = self._names[ours]
-            if theirs not in self._places and ours not in folder.fixed:
-                near = get_close_matches(theirs, header, 1)
-                hint = f"; is it {near[0]!r}?" if near else ""
-                raise TableUnreadable(
-                    "missing_column", "header", ", ".join(header), f"complete: it has no column {theirs!r}{hint}"
-                )
-
-    def getter(self, fields: Sequence[str]) -> Callable[[list[str]], list[str]]:
-        """A function that gives the values of these fields, without outer blanks, from the cells of a row."""
-        places = [self._places.get(self._names[field], -1) for field in fields]
-        fixed = [self._fixed.get(field, "") for field in fields]
-        if all(place >= 0 for place in places) and len(places) > 1:
-            pick = itemgetter(*places)
-            return lambda cells: [cell.strip() for cell in pick(cells)]
-        pairs = list(zip(places, fixed, strict=True))
-        return lambda cells: [
-            (cells[place].strip() or constant) if place >= 0 else constant for place, constant in pairs
-        ]
-
-    def cell(self, ours: str, cells: Sequence[str]) -> str | None:
-        """What a row has in the column of one of our fields; None where there is no such column."""
-        place = self._places.get(self.theirs(ours))
-        return None if place is None else cells[place]
-
-    def theirs(self, ours: str) -> str:
-        """The system's name for one of our fields."""
-        return self._names.get(ours, ours)
-
-
 # Sales: consecutive rows of one order
 
 
 def _sales(rows: Iterable[Row | Reject], columns: Columns) -> Iterator[Record | Reject]:
-    head_of, line_of = columns.getter(_ORDER), columns.getter(_LINE)
+    head_of, line_of = columns.getter(ORDER), columns.getter(LINE)
     order: Record | None = None
     head: list[str] = []
-    line_fields = _LINE[1:]
+    line_fields = LINE[1:]
     for row in rows:
         if isinstance(row, Reject):
             yield row
@@ -248,8 +174,8 @@ _NO_LINES: Final = Problem(reason="no_lines", explanation="every row of it was r
 
 
 def _order_fields(head: list[str]) -> dict[str, object]:
-    given = {name: value for name, value in zip(_ORDER, head, strict=True) if value}
-    place = {name: given.pop(name) for name in _PLACE if name in given}
+    given = {name: value for name, value in zip(ORDER, head, strict=True) if value}
+    place = {name: given.pop(name) for name in PLACE if name in given}
     payment = {name: given.pop(name) for name in ("authorized", "captured") if name in given}
     fields: dict[str, object] = {**given, "lines": []}
     if place:
@@ -263,7 +189,7 @@ def _compare(order: Record, head: list[str], this: list[str], columns: Columns) 
     """Further rows of an order may leave out what the first has said, but not say something else."""
     errors = [
         FieldError(columns.theirs(name), now, f"{before!r}, as the order's first row says")
-        for name, before, now in zip(_ORDER, head, this, strict=True)
+        for name, before, now in zip(ORDER, head, this, strict=True)
         if now and now != before
     ]
     if errors and order.problem is None:
@@ -286,24 +212,24 @@ def _finished_order(order: Record) -> Record:
 
 
 def _stock_counts(rows: Iterable[Row | Reject], columns: Columns) -> Iterator[Record | Reject]:
-    values_of = columns.getter(_COUNT)
+    values_of = columns.getter(COUNT)
     for row in rows:
         if isinstance(row, Reject):
             yield row
             continue
-        fields: dict[str, object] = {n: v for n, v in zip(_COUNT, values_of(row.cells), strict=True) if v}
+        fields: dict[str, object] = {n: v for n, v in zip(COUNT, values_of(row.cells), strict=True) if v}
         if "ref" not in fields and "occurred_at" in fields:
             fields["ref"] = fields["occurred_at"]  # a shelf is counted once at a time
         yield Record("stock.count", fields, [row], [])
 
 
 def _stock_adjustments(rows: Iterable[Row | Reject], columns: Columns) -> Iterator[Record | Reject]:
-    values_of = columns.getter(_ADJUSTMENT)
+    values_of = columns.getter(ADJUSTMENT)
     for row in rows:
         if isinstance(row, Reject):
             yield row
             continue
-        fields: dict[str, object] = {n: v for n, v in zip(_ADJUSTMENT, values_of(row.cells), strict=True) if v}
+        fields: dict[str, object] = {n: v for n, v in zip(ADJUSTMENT, values_of(row.cells), strict=True) if v}
         yield Record("stock.adjust", fields, [row], [])
 
 
@@ -322,7 +248,7 @@ class _Done(NamedTuple):
 
 
 def _fulfillment(rows: Iterable[Row | Reject], columns: Columns) -> Iterator[Record | Reject]:
-    key_of, done_of = columns.getter(_EVENT), columns.getter(_DONE)
+    key_of, done_of = columns.getter(EVENT), columns.getter(DONE)
     record: Record | None = None
     key: list[str] = []
     parts: list[_Done] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from interlock.connectors.formats.document import Document, Flaw, Interchange
+from interlock.connectors.formats.document import Document, Flaw, Interchange, Item
 from interlock.connectors.formats.readers import media_type, reader
 from interlock.connectors.mapping_errors import UNREADABLE, MappingFailed
 from interlock.connectors.recipes import Made, Recipe
@@ -31,7 +31,7 @@ class RecordReader(Protocol):
 class Reading(NamedTuple):
     """What one record came to: a command, or the problem; or neither, where the mapping says that it is nothing to do.
 
-    `part` names the part of a document that became several records; only the first of them has the document's bytes as its `body`.
+    Of several records of one document, only the first has its bytes as its `body`, and its notes.
     """
 
     place: str
@@ -65,28 +65,42 @@ class Translator:
             if isinstance(item, Document):
                 yield from self.readings(item, context)
             elif isinstance(item, Flaw):
-                yield self._flawed(item)
+                yield self.flawed(item)
             else:
                 yield item
 
+    def items(self, source: Iterable[bytes]) -> Iterator[Item]:
+        """What the format reads, before anything is made of it. Raises FormatUnreadable."""
+        return self._read(source, self.format)
+
     def readings(self, document: Document, context: Mapping[str, Any] = {}) -> list[Reading]:
         """What one document comes to: at least one reading."""
-        if context:
-            document = document._replace(context={**document.context, **context})
+        return [reading for reading, _ in self.pairs(self.within(document, context))]
+
+    def within(self, document: Document, context: Mapping[str, Any]) -> Document:
+        """The document, with what was said beside it in its context."""
+        return document._replace(context={**document.context, **context}) if context else document
+
+    def pairs(self, document: Document) -> list[tuple[Reading, Made | None]]:
+        """What one document comes to, each with the record that the mapping made; None where it could make none."""
         try:
             made = self.recipe.records(document)
         except MappingFailed as failed:
-            return [self._reading(document, None, failed.problem)]
+            return [(self._failed(document, failed.problem), None)]
         if not made:
             problem = Problem(
                 reason="no_rule",
                 explanation=f"the mapping {self.recipe.name} has no rule for this {document.kind}",
                 errors=(FieldError("", document.kind, f"one of: {self.recipe.rules()}"),),
             )
-            return [self._reading(document, None, problem)]
-        return [self._made(document, place, each) for place, each in enumerate(made)]
+            return [(self._failed(document, problem), None)]
+        first = self._made(document, made[0], document.raw, self.content_type, document.notes), made[0]
+        if len(made) == 1:
+            return [first]
+        content_type = f"application/vnd.interlock.record+json; of={document.place}"
+        return [first, *[(self._made(document, each, each.body(), content_type, ()), each) for each in made[1:]]]
 
-    def _made(self, document: Document, place: int, made: Made) -> Reading:
+    def _made(self, document: Document, made: Made, body: bytes, content_type: str, notes: tuple[str, ...]) -> Reading:
         command: AnyCommand | None = None
         problem: Problem | None = None
         if made.action:
@@ -94,18 +108,16 @@ class Translator:
                 command = self._mapper.record(self.system, made.action, made.fields)
             except MappingFailed as failed:
                 problem = self.recipe.traced(document, made, failed).problem
-        reading = self._reading(document, made, problem)._replace(command=command, mark=made.mark, skipped=made.skipped)
-        if place == 0:
-            return reading
-        return reading._replace(
-            body=made.body(), content_type=f"application/vnd.interlock.record+json; of={document.place}"
+        place = f"{document.place} {made.part}" if made.part else document.place
+        return Reading(place, document.kind, body, content_type, command, problem, made.mark, made.skipped, notes)
+
+    def _failed(self, document: Document, problem: Problem) -> Reading:
+        return Reading(
+            document.place, document.kind, document.raw, self.content_type, problem=problem, notes=document.notes
         )
 
-    def _reading(self, document: Document, made: Made | None, problem: Problem | None) -> Reading:
-        place = f"{document.place} {made.part}" if made is not None and made.part else document.place
-        return Reading(place, document.kind, document.raw, self.content_type, problem=problem, notes=document.notes)
-
-    def _flawed(self, flaw: Flaw) -> Reading:
+    def flawed(self, flaw: Flaw) -> Reading:
+        """What takes the place of a document and cannot be read."""
         problem = Problem(
             reason=flaw.reason or UNREADABLE,
             explanation=f"{flaw.place}: {flaw.field or 'this'} is not {flaw.expected}",

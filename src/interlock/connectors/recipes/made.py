@@ -8,12 +8,14 @@ import msgspec
 
 from interlock.domain.sequences import Mark
 
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
 
 class Made(NamedTuple):
     """One record of a document, or the word that it is nothing to do (`skipped` says why; then `action` is empty).
 
     `part` says which part of the document it is, where that became several; `mark` is a till's number of the document.
-    `rule` is the place of the rule in the recipe.
+    `rule` is the place of the rule in the recipe, `entry` that of the entry (from 1) where the rule makes one for each.
     """
 
     action: str
@@ -22,7 +24,8 @@ class Made(NamedTuple):
     skipped: str = ""
     mark: Mark | None = None
     rule: int = 0
+    entry: int = 0
 
     def body(self) -> bytes:
         """The record as JSON."""
-        return msgspec.json.encode({"action": self.action, **self.fields}, decimal_format="string")  # type: ignore[call-arg]
+        return _encode({"action": self.action, **self.fields})
