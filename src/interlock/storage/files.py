@@ -74,3 +74,8 @@ def finish(
         )
         == 1
     )
+
+
+def forget(tx: Transaction, *, system: SystemId, sha256: str) -> None:
+    """Nothing of a file that was begun was applied: it may come again, as if for the first time."""
+    tx.execute(q.forget, part=part_of(sha256), system=system, sha256=sha256)

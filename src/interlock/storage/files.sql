@@ -31,3 +31,11 @@ update files
    and system = %(system)s
    and sha256 = %(sha256)s
    and finished_at is null;
+
+-- forget --
+-- Nothing of the file was applied: it may come again, as if for the first time.
+delete from files
+ where part = %(part)s
+   and system = %(system)s
+   and sha256 = %(sha256)s
+   and finished_at is null;

@@ -35,11 +35,7 @@ def candidates(folder: Path) -> list[os.DirEntry[str]]:
     """What lies in a folder and could be a whole file, oldest first: no hidden names, none of a file still in transfer."""
     with os.scandir(folder) as entries:
         found = [
-            entry
-            for entry in entries
-            if not entry.name.startswith(".")
-            and not entry.name.endswith(_HALF_WRITTEN)
-            and not entry.is_dir(follow_symlinks=False)
+            entry for entry in entries if not is_in_transfer(entry.name) and not entry.is_dir(follow_symlinks=False)
         ]
     aged = []
     for entry in found:
@@ -51,14 +47,23 @@ def candidates(folder: Path) -> list[os.DirEntry[str]]:
 def claim(folder: Path, name: str) -> Claim | None:
     """Make a file ours by renaming it; None where another process was quicker, or its sender has taken it back."""
     token = uuid4().hex[:12]
-    # Room for our token in front and for the names of its results, whatever the sender's name is like.
-    short = os.fsdecode(os.fsencode(name)[-NAME_BYTES_MAX:]) if len(os.fsencode(name)) > NAME_BYTES_MAX else name
-    taken = folder / TAKEN / f"{token}{_MARK}{short}"
+    called = short(name)
+    taken = folder / TAKEN / f"{token}{_MARK}{called}"
     try:
         (folder / name).rename(taken)
     except FileNotFoundError:
         return None
-    return Claim(token=token, name=short, path=taken)
+    return Claim(token=token, name=called, path=taken)
+
+
+def short(name: str) -> str:
+    """A name with room for our token in front and for the names of its results, whatever the sender's is like."""
+    return os.fsdecode(os.fsencode(name)[-NAME_BYTES_MAX:]) if len(os.fsencode(name)) > NAME_BYTES_MAX else name
+
+
+def is_in_transfer(name: str) -> bool:
+    """Whether the name says that nobody should look at the file yet: it is hidden, or ends like a half."""
+    return name.startswith(".") or name.endswith(_HALF_WRITTEN)
 
 
 def claimed(folder: Path) -> list[Claim]:
@@ -138,6 +143,15 @@ def move(source: Path, target: Path) -> None:
     sync(target.parent)
     if source.parent != target.parent:
         sync(source.parent)
+
+
+def rename_if_there(source: Path, target: Path) -> bool:
+    """Rename within a file system; False where there is nothing to rename."""
+    try:
+        move(source, target)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def sync(folder: Path) -> None:
