@@ -2,7 +2,7 @@
 --
 -- outbox: part, order_id, seq, receiver, message, assignment_no (its key), body, created_at, state (waiting, sent, dead),
 --         attempts, due_at (when to try next; moved ahead while a sender has it), batch (what a sender has, or had when it
---         died), sent_at, answer_due_at, answered_at, last_error
+--         died), sent_at, answer_due_at, answered_at, last_error, note (why it was settled without being sent)
 --
 -- An order's messages go to one receiver one after the other: one that is waiting or dead holds up those behind it.
 
@@ -16,6 +16,37 @@ select receiver, count(*)
    and due_at <= %(now)s
  group by receiver
  order by receiver;
+
+-- receivers_waiting --
+-- The receivers that have a message whose time has come: one look at each part and receiver, however long the queues are.
+-- reads all parts: one sender serves them all
+with recursive first_of as (
+    select wanted.part, f.receiver, f.due_at
+      from unnest(%(parts)s) as wanted (part)
+     cross join lateral (
+               select o.receiver, o.due_at
+                 from outbox o
+                where o.part = wanted.part
+                  and o.state = 'waiting'
+                order by o.receiver, o.due_at
+                limit 1
+           ) f
+     union all
+    select before.part, f.receiver, f.due_at
+      from first_of before
+     cross join lateral (
+               select o.receiver, o.due_at
+                 from outbox o
+                where o.part = before.part
+                  and o.state = 'waiting'
+                  and o.receiver > before.receiver
+                order by o.receiver, o.due_at
+                limit 1
+           ) f
+)
+select distinct receiver
+  from first_of
+ where due_at <= %(now)s;
 
 -- next_due --
 -- When the next waiting message is due, if there is any.
@@ -36,6 +67,7 @@ with oldest as (
        and state = 'waiting'
        and due_at <= %(now)s
        and batch is not null
+       and (attempts = 0 or not %(fresh_only)s)
      order by due_at, batch
      limit 1
 )
@@ -66,6 +98,7 @@ with candidates as (
                   and o.state = 'waiting'
                   and o.due_at <= %(now)s
                   and o.batch is null
+                  and (o.attempts = 0 or not %(fresh_only)s)
                   and not exists (
                           select
                             from outbox before
@@ -114,11 +147,64 @@ update outbox o
    and o.assignment_no = t.assignment_no
    and o.state = 'waiting';
 
--- return_many --
--- Leased, but not tried: they may go again, at the earliest then.
+-- supersede_many --
+-- Of these releases, which nobody has sent, those need not go that are told again as a whole behind them, or that cancels
+-- behind them take back as a whole. A cancel says which units, not how many are left: so none supersedes another cancel.
 -- reads all parts: a batch holds messages of many
 update outbox o
-   set batch = null,
+   set state = 'sent',
+       sent_at = %(now)s,
+       answer_due_at = null,
+       note = 'superseded: ' || case when told_again.seq is null then 'all of it is canceled behind it'
+                                     else 'told again as ' || o.order_id || '/' || told_again.seq || '/' || o.assignment_no end
+  from unnest(%(key_parts)s, %(order_ids)s, %(seqs)s, %(messages)s, %(assignment_nos)s)
+       as t (part, order_id, seq, message, assignment_no)
+  left join lateral (
+           select max(n.seq) as seq
+             from outbox n
+            where n.part = t.part
+              and n.order_id = t.order_id
+              and n.receiver = %(receiver)s
+              and n.assignment_no = t.assignment_no
+              and n.seq > t.seq
+              and n.state = 'waiting'
+           having bool_and(n.message = 'shipment.release')
+       ) as told_again
+    on true
+ where o.part = t.part
+   and o.order_id = t.order_id
+   and o.seq = t.seq
+   and o.receiver = %(receiver)s
+   and o.message = t.message
+   and o.assignment_no = t.assignment_no
+   and o.message = 'shipment.release'
+   and o.state = 'waiting'
+   and o.attempts = 0
+   and (told_again.seq is not null
+        or not exists (
+               select
+                 from jsonb_to_recordset(o.body::jsonb -> 'lines') as told (line_no integer, quantity numeric)
+                where told.quantity > (
+                          select coalesce(sum(back.quantity), 0)
+                            from outbox c
+                           cross join jsonb_to_recordset(c.body::jsonb -> 'lines') as back (line_no integer, quantity numeric)
+                           where c.part = o.part
+                             and c.order_id = o.order_id
+                             and c.receiver = o.receiver
+                             and c.assignment_no = o.assignment_no
+                             and c.seq > o.seq
+                             and c.message = 'shipment.cancel'
+                             and c.state = 'waiting'
+                             and back.line_no = told.line_no
+                      )
+           ))
+returning o.part, o.order_id, o.seq, o.message, o.assignment_no;
+
+-- return_many --
+-- Leased, but not tried: they may go again, at the earliest then; with `keep` as the same batch.
+-- reads all parts: a batch holds messages of many
+update outbox o
+   set batch = case when %(keep)s then o.batch end,
        due_at = %(due_at)s
   from unnest(%(key_parts)s, %(order_ids)s, %(seqs)s, %(messages)s, %(assignment_nos)s)
        as t (part, order_id, seq, message, assignment_no)
@@ -150,13 +236,33 @@ update outbox o
    and o.assignment_no = t.assignment_no
    and o.state = 'waiting';
 
+-- settle_noted_many --
+-- These need not be sent: the note says why. No answer is awaited.
+-- reads all parts: a batch holds messages of many
+update outbox o
+   set state = 'sent',
+       sent_at = %(now)s,
+       answer_due_at = null,
+       last_error = null,
+       note = %(note)s
+  from unnest(%(key_parts)s, %(order_ids)s, %(seqs)s, %(messages)s, %(assignment_nos)s)
+       as t (part, order_id, seq, message, assignment_no)
+ where o.part = t.part
+   and o.order_id = t.order_id
+   and o.seq = t.seq
+   and o.receiver = %(receiver)s
+   and o.message = t.message
+   and o.assignment_no = t.assignment_no
+   and o.state = 'waiting';
+
 -- settle_failed_many --
--- Not delivered: due again later, or dead where it was refused or tried often enough. Dead ones become work for a person.
+-- Not delivered: due again later (with `keep` as the same batch), or dead where it was refused or tried often enough. Dead
+-- ones become work for a person.
 -- reads all parts: a batch holds messages of many
 with failed as (
     update outbox o
        set attempts = o.attempts + 1,
-           batch = null,
+           batch = case when %(keep)s and not t.is_final and o.attempts + 1 < %(attempts_max)s then o.batch end,
            due_at = t.due_at,
            last_error = t.error,
            state = case when t.is_final or o.attempts + 1 >= %(attempts_max)s then 'dead' else 'waiting' end
@@ -195,8 +301,23 @@ select state, count(*)
   from failed
  group by state;
 
+-- dead_many --
+-- What is dead for a receiver, the oldest first: of these orders, with these words in the last error, written in this time.
+-- reads all parts: a person looks at what a receiver has missed
+select order_id, seq, message, assignment_no, created_at, attempts, last_error
+  from outbox
+ where part = any(%(parts)s)
+   and receiver = %(receiver)s
+   and state = 'dead'
+   and (%(of_all)s or order_id = any(%(order_ids)s))
+   and (%(reason)s::text is null or strpos(lower(last_error), lower(%(reason)s)) > 0)
+   and (%(written_before)s::timestamptz is null or created_at < %(written_before)s)
+   and (%(written_after)s::timestamptz is null or created_at >= %(written_after)s)
+ order by created_at, part, order_id, seq
+ limit %(limit)s;
+
 -- redeliver_many --
--- Dead messages of a receiver begin anew; of these orders only, where any are named.
+-- Dead messages of a receiver begin anew: the same ones that `dead_many` shows.
 -- reads all parts: a person sends again what a receiver has missed
 update outbox
    set state = 'waiting',
@@ -206,7 +327,28 @@ update outbox
  where part = any(%(parts)s)
    and receiver = %(receiver)s
    and state = 'dead'
-   and (%(of_all)s or order_id = any(%(order_ids)s));
+   and (%(of_all)s or order_id = any(%(order_ids)s))
+   and (%(reason)s::text is null or strpos(lower(last_error), lower(%(reason)s)) > 0)
+   and (%(written_before)s::timestamptz is null or created_at < %(written_before)s)
+   and (%(written_after)s::timestamptz is null or created_at >= %(written_after)s);
+
+-- begin_again_many --
+-- These were sent, and their receiver could not use them: they begin anew, and their answers are due as long after.
+-- reads all parts: an interchange holds messages of many orders
+update outbox o
+   set state = 'waiting',
+       attempts = 0,
+       due_at = %(now)s,
+       batch = null,
+       sent_at = null,
+       answer_due_at = o.answer_due_at - greatest(interval '0', o.sent_at - o.created_at)
+  from unnest(%(parts)s, %(order_ids)s, %(ids)s) as t (part, order_id, id)
+ where o.part = t.part
+   and o.order_id = t.order_id
+   and o.receiver = %(receiver)s
+   and o.order_id || '/' || o.seq || '/' || o.assignment_no = t.id
+   and o.state = 'sent'
+   and o.note is null;
 
 -- count_many --
 -- How many messages each receiver has in each state, and the oldest of them.

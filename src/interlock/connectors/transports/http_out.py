@@ -1,4 +1,4 @@
-"""Calls to a receiver over HTTP: one POST a message, over connections that are kept open.
+"""Calls to a receiver over HTTP: one POST a parcel, over connections that are kept open.
 
 What the receiver's answer means is decided here, and nowhere else:
 
@@ -49,11 +49,11 @@ class HttpSender:
             trust_env=False,
         )
 
-    def send(self, message_id: str, body: str, *, now: datetime | None = None) -> None:
-        """POST one message. Raises PeerUnreachable (Later, where the receiver said when) or PeerRefused."""
-        headers = {"Idempotency-Key": message_id, "Content-Type": "application/json", **self._authorization()}
+    def send(self, key: str, body: bytes, media_type: str, *, now: datetime | None = None) -> None:
+        """POST a body under an Idempotency-Key. Raises PeerUnreachable (Later, where the receiver said when) or PeerRefused."""
+        headers = {"Idempotency-Key": key, "Content-Type": media_type, **self._authorization()}
         try:
-            with self._client.stream("POST", self._out.url, content=body.encode(), headers=headers) as answer:
+            with self._client.stream("POST", self._out.url, content=body, headers=headers) as answer:
                 if answer.is_success:
                     # Read to its end where it is short, so that the connection can be used again.
                     _beginning(answer)

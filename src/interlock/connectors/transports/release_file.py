@@ -1,4 +1,4 @@
-"""Releases as a CSV file: what a receiver that takes files is told, one row for each line of a message."""
+"""Files for receivers: how they are named and put down, and releases as plain CSV, one row for each line of a message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import msgspec
 
 from interlock.connectors.transports import directory
 from interlock.domain.errors import PeerUnreachable
-from interlock.domain.estate import FolderOut
 
 COLUMNS: Final = (
     *("message", "id", "assignment", "order", "number", "node", "fulfillment", "line_no", "sku", "quantity"),
@@ -24,20 +23,20 @@ COLUMNS: Final = (
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-def write_release_file(out: FolderOut, batch: UUID, bodies: Sequence[str]) -> Path:
-    """Put down one file with these messages (JSON); the same batch always gives the same file under the same name.
+def put_file(folder: Path, name: str, content: bytes, done_suffix: str | None = None) -> Path:
+    """Put down one file, and its marker where one is wanted; the same name again replaces it.
 
     Raises PeerUnreachable where the folder cannot be written to now.
     """
-    folder = Path(out.path)
-    path = folder / file_name(batch)
+    path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        directory.write_atomically(path, [release_file(bodies, out.delimiter)])
+        directory.write_atomically(path, [content])
+        if done_suffix:
+            directory.write_atomically(folder / f"{name}{done_suffix}", [])
     except OSError as error:
         raise PeerUnreachable(
-            f"cannot write {path.name} to {folder}: {error.strerror}; check that it is there, may be written to "
-            "and has room"
+            f"cannot write {name} to {folder}: {error.strerror}; check that it is there, may be written to and has room"
         ) from error
     return path
 
@@ -60,10 +59,14 @@ def line_count(body: str) -> int:
     return len(_lines_of(body).lines)
 
 
-def file_name(batch: UUID) -> str:
-    """release-<UTC time>-<batch>.csv; the time is the one in the batch's id, a UUID of version 7."""
-    at = datetime.fromtimestamp((batch.int >> 80) / 1000, UTC)
-    return f"release-{at:%Y%m%dT%H%M%S}-{batch.hex[-12:]}.csv"
+def file_name(batch: UUID, suffix: str = "csv", at: datetime | None = None) -> str:
+    """release-<UTC time>-<batch>.<suffix>; without another time it is the one in the batch's id, a UUID of version 7."""
+    return f"release-{at or made_at(batch):%Y%m%dT%H%M%S}-{batch.hex[-12:]}.{suffix}"
+
+
+def made_at(batch: UUID) -> datetime:
+    """When a UUID of version 7 was made."""
+    return datetime.fromtimestamp((batch.int >> 80) / 1000, UTC)
 
 
 class _Lines(msgspec.Struct):
