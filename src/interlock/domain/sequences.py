@@ -128,8 +128,8 @@ class DaySeen(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one register's day.
 
     `least` and `most` are its numbers, `holes` what lies between them (the widest, if there are too many), `closes` how many of
-    the transactions were closes; `said_...` is what the register says of the day. `last_before` is where the register's day before
-    ended; `began_at` when the first mark of this day came.
+    the transactions were closes; `said_...` is what the register says of the day. `last_before` is where the register's day
+    before ended; `began_at` when the first mark of this day came.
     """
 
     count: int

@@ -1,23 +1,25 @@
 """Is every transaction of the tills here? Each register's day is stated complete, or with what is missing of it.
 
 The worker's chore looks at the days that changed or that time has come for: holes that were waited for in vain, days that were
-closed, or that should have been. It tells people, and takes back what it told when what was missing comes (docs/pos-completeness.md).
+closed, or that should have been. It tells people, and takes back what it told when what was missing comes
+(docs/pos-completeness.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from interlock.domain.errors import InvalidValue
 from interlock.domain.estate import Duty, Estate
 from interlock.domain.sequences import RANGES_MAX, DaySeen, Range, Rules, Statement, covers, rules_of, shown, state_day
 from interlock.domain.values import NodeId, SystemId
+from interlock.storage import edges
 from interlock.storage import pos_marks as store
 from interlock.storage.database import Transaction
+from interlock.storage.edges import EdgeId, EdgeReport
 from interlock.storage.pos_marks import POS_DAY_OPEN, POS_GAP, POS_NUMBER_REUSED, Day, DueDay, Stated, Told
 
 DAYS_AT_ONCE_MAX = 200
@@ -32,18 +34,6 @@ def rules_of_system(estate: Estate, system: SystemId) -> Rules:
     for link in known.inbound if known else ():
         settings.update(link.settings)
     return rules_of(settings)
-
-
-def mistakes(estate: Estate) -> list[str]:
-    """What is wrong with the settings of the sequence check, each in a sentence; none where all is well."""
-    found = []
-    for system in estate.systems.values():
-        for place, link in enumerate(system.inbound):
-            try:
-                rules_of(link.settings)
-            except InvalidValue as wrong:
-                found.append(f"{system.id}, inbound {link.name or place}: {wrong}")
-    return found
 
 
 class PosWatch:
@@ -62,7 +52,8 @@ class PosWatch:
             return 0
         stated = [self._state(each, now) for each in due]
         store.state_many(tx, part, stated, now)
-        tellings = [telling for each in stated for telling in _tellings(each, now)]
+        held = edges.waiting(tx, part)
+        tellings = [telling for each in stated for telling in _tellings(each, now, _held(each.due.day, held))]
         told, retold, right = ([t for kind, t in tellings if kind == want] for want in ("tell", "retell", "close"))
         if told:
             store.tell_many(tx, part, told, self._duties, now)
@@ -112,8 +103,17 @@ def _nothing_missing(seen: DaySeen) -> DaySeen:
     return msgspec.structs.replace(seen, holes=(), said_first=None, said_last=None, said_count=None, last_before=None)
 
 
-def _tellings(stated: Stated, now: datetime) -> Sequence[Telling]:
-    """What people are to be told of a day, and what no longer."""
+def _held(day: Day, held: Mapping[EdgeId, EdgeReport]) -> str:
+    """What waits at the store's edge, if its name is the store's: it is late, not missing."""
+    report = held.get(EdgeId(day.system, day.store))
+    if report is None:
+        return ""
+    since = f", the oldest since {report.oldest_at:%Y-%m-%dT%H:%MZ}" if report.oldest_at else ""
+    return f"; the edge of {day.store} said at {report.seen_at:%Y-%m-%dT%H:%MZ} that {report.waiting} wait there{since}"
+
+
+def _tellings(stated: Stated, now: datetime, held: str) -> Sequence[Telling]:
+    """What people are to be told of a day, and what no longer; `held` says what the store's edge may still have of it."""
     due, statement, day = stated.due, stated.statement, stated.due.day
     name = f"{f'register {day.register} of ' if day.register else ''}{day.store} on {day.business_day}"
     found: list[Telling] = []
@@ -123,7 +123,7 @@ def _tellings(stated: Stated, now: datetime) -> Sequence[Telling]:
 
     uncounted = statement.uncounted if stated.state == "incomplete" else 0
     if statement.due or uncounted > 0:
-        text = f"{name}: {_missing(stated)}"
+        text = f"{name}: {_missing(stated)}{held}"
         news = not covers(due.told_missing, statement.due[:RANGES_MAX]) or (uncounted > 0 and due.state != "incomplete")
         say("tell" if news else "retell", POS_GAP, text)
     elif statement.is_complete and (due.told_missing or due.state == "incomplete"):
@@ -131,7 +131,9 @@ def _tellings(stated: Stated, now: datetime) -> Sequence[Telling]:
     if due.reused > due.told_reused:
         say("tell", POS_NUMBER_REUSED, f"{name}: {due.reused} transactions came under a number that another one has")
     if stated.told_open and not due.told_open:
-        closes = f"no close came by {now:%Y-%m-%dT%H:%MZ}; so far {due.seen.count} transactions, {_missing(stated)}"
+        closes = (
+            f"no close came by {now:%Y-%m-%dT%H:%MZ}; so far {due.seen.count} transactions, {_missing(stated)}{held}"
+        )
         say("tell", POS_DAY_OPEN, f"{name}: {closes}")
     elif due.told_open and due.seen.is_closed:
         say("close", POS_DAY_OPEN, f"the close came; {due.seen.count} transactions, {_missing(stated)}")
