@@ -36,7 +36,7 @@ format: setup ## let ruff put the format and the simple lints right
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
 
-bench: setup ## measure orders per second against the bare floor of the same PostgreSQL
+bench: setup ## measure orders against the bare floor of the same PostgreSQL, and files against bare parsers
 	@$(BIN)/interlock bench
 
 MINUTES ?= 10

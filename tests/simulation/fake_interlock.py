@@ -20,11 +20,6 @@ import msgspec
 
 from interlock.simulation.estate_program.http import HttpClient, HttpServer, Response
 
-RELEASE_HEADER = (
-    "message,id,assignment,order,number,node,fulfillment,line_no,sku,quantity,uom,country,region,postal_code,"
-    "pickup_node,released_at"
-)
-
 
 class FakeOrder:
     """An order: open units by line, and the assignments made of it."""
@@ -61,8 +56,10 @@ class FakeInterlock:
         self._cut_left = cut_first
         self._files: dict[str, str] = {}
         self._batch = 0
+        self._interchanges = 0
         self._told: asyncio.Queue[tuple[int, dict[str, Any]]] = asyncio.Queue()
-        self._clients = {number: HttpClient("127.0.0.1", number) for number in plan["ports"].values()}
+        ports = [number for name, number in plan["ports"].items() if name != "dc_sftp"]
+        self._clients = {number: HttpClient("127.0.0.1", number) for number in ports}
 
     async def run(self) -> None:
         """Serve until canceled."""
@@ -190,15 +187,29 @@ class FakeInterlock:
             "number": number, "node": receiver, "fulfillment": order.body["fulfillment"], "lines": lines,
         }  # fmt: skip
         if receiver == "dc":
-            text = io.StringIO()
-            out = csv.DictWriter(text, RELEASE_HEADER.split(","), restval="", extrasaction="ignore")
-            out.writeheader()
-            out.writerows([{**sent, **line} for line in lines])
-            folder = self._folder / self._plan["folders"]["dc_releases"]
-            (folder / "half.tmp").write_text(text.getvalue())
-            (folder / "half.tmp").replace(folder / f"release-{self._batch:06}.csv")
+            self._put("940", self._order_940(sent))
         else:
             self._told.put_nowait((self._plan["ports"][receiver], sent))
+
+    def _order_940(self, sent: dict[str, Any]) -> list[list[str]]:
+        body = [["W05", "F" if sent["message"] == "shipment.cancel" else "N", sent["assignment"], sent["number"]]]
+        body += [["N1", "SF", "", "92", "DC"], ["N1", "ST", "CUSTOMER"]]
+        for line in sent["lines"]:
+            body += [
+                ["LX", "1"],
+                ["W01", str(line["quantity"]), "EA", "", "SK", "S"],
+                ["N9", "LI", str(line["line_no"])],
+            ]
+        return body
+
+    def _put(self, code: str, body: list[list[str]]) -> None:
+        """Put one interchange into the DC's mailbox, as an SFTP client would: under a hidden name first."""
+        self._interchanges += 1
+        folder = self._folder / self._plan["folders"]["dc_in"]
+        text = "~".join("*".join(segment) for segment in [*_head(code, self._interchanges), *body])
+        text += f"~SE*{len(body) + 2}*0001~GE*1*{self._interchanges}~IEA*1*{self._interchanges:09}~"
+        (folder / ".half").write_text(text)
+        (folder / ".half").replace(folder / f"{code}-{self._interchanges:06}.edi")
 
     async def _tell(self) -> None:
         """Deliver over HTTP until it is taken."""
@@ -217,10 +228,10 @@ class FakeInterlock:
         """Take dropped files that stopped growing, and say so beside them."""
         sizes: dict[Path, int] = {}
         while True:
-            for kind in ("counts", "sales", "tendered", "dc_events"):
+            for kind in ("counts", "sales", "tendered", "dc_out"):
                 folder = self._folder / self._plan["folders"][kind]
                 (folder / "done").mkdir(exist_ok=True)
-                for path in sorted(folder.glob("[!.]*.csv")):
+                for path in sorted(each for each in folder.glob("[!.]*.*") if each.is_file()):
                     size = path.stat().st_size
                     if sizes.get(path) == size:
                         self._take(kind, path)
@@ -234,26 +245,46 @@ class FakeInterlock:
         result: dict[str, Any] = {"state": "done"}
         if before != path.name:
             result = {"state": "duplicate", "duplicate_of": before}
+        elif kind == "sales":
+            self.rows[kind] += content.count(b"<Sale>")
+        elif kind == "dc_out":
+            self._take_interchange(content.decode())
         else:
-            rows = list(
-                csv.DictReader(io.StringIO(content.decode()), delimiter=";" if kind in ("sales", "tendered") else ",")
-            )
+            rows = list(csv.DictReader(io.StringIO(content.decode()), delimiter=";" if kind == "tendered" else ","))
             self.rows[kind] += len(rows)
-            if kind == "dc_events":
-                self._take_events(rows)
         path.replace(path.parent / "done" / path.name)
         (path.parent / "done" / f"{path.name}.result.json").write_bytes(msgspec.json.encode(result))
 
-    def _take_events(self, rows: list[dict[str, str]]) -> None:
-        messages: dict[tuple[str, str, str], list[dict[str, int]]] = {}
-        for row in rows:
-            lines = messages.setdefault((row["EVT"], row["ORDER_REF"], row["DOC_NO"]), [])
-            if row["LINE"]:
-                lines.append({"line_no": int(row["LINE"]), "quantity": int(row["QTY"])})
-        actions = {"ACK": "shipment.acknowledge", "SHP": "shipment.confirm"}
-        for (event, assignment, ref), lines in messages.items():
-            action = actions.get(event, "shipment.reject")
-            self._act(action, {"assignment": assignment, "ref": ref, "lines": lines})
+    def _take_interchange(self, text: str) -> None:
+        """Act on the DC's advices, and acknowledge their group."""
+        segments = [each.strip().split("*") for each in text.split("~") if each.strip()]
+        group = next(each for each in segments if each[0] == "GS")
+        if group[1] != "SW":
+            self.calls["functional acknowledgment"] += 1
+            return
+        for segment in segments:
+            if segment[0] == "W06":
+                head, line, shipped, short = segment, ["0", "0", "0"], [], []
+            elif segment[0] == "W12":
+                line = segment
+            elif segment[0] == "N9":
+                for place, lines in ((3, shipped), (4, short)):
+                    if line[place] not in ("", "0"):
+                        lines.append({"line_no": int(segment[2]), "quantity": int(line[place])})
+            elif segment[0] == "SE":
+                for action, lines in (("shipment.confirm", shipped), ("shipment.reject", short)):
+                    if lines:
+                        self._act(action, {"assignment": head[2], "ref": head[4], "lines": lines})
+        self._put("997", [["AK1", "SW", group[6]], ["AK9", "A", "1", "1", "1"]])
+
+
+def _head(code: str, number: int) -> list[list[str]]:
+    """The segments before the body of a transaction set."""
+    ids = ["ZZ", f"{'INTERLOCK':15}", "ZZ", f"{'DCWMS':15}"]
+    isa = ["ISA", "00", " " * 10, "00", " " * 10, *ids, "170714", "0400", "U", "00401", f"{number:09}", "0", "P", ">"]
+    kinds = {"940": "OW", "997": "FA"}
+    group = ["GS", kinds[code], "INTERLOCK", "DCWMS", "20170714", "0400", str(number), "X", "004010"]
+    return [isa, group, ["ST", code, "0001"]]
 
 
 def listed(lines: dict[int, int]) -> list[dict[str, int]]:

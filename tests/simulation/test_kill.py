@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from interlock.bootstrap import Settings, open_app
-from interlock.demo.run import Service, estate_program
+from interlock.demo.run import Service, estate_program, secrets_of
 from interlock.demo.slice import Prepared, prepare
 from interlock.operations.audit import audit
 from interlock.storage.status import totals
@@ -27,7 +27,7 @@ def test_a_service_killed_again_and_again_loses_and_doubles_nothing(tmp_path: Pa
     chance = random.Random(seed)
     prepared = prepare(tmp_path / "plan", orders=ORDERS, seed=seed)
     settings = Settings(estate=prepared.estate, data_dir=tmp_path / "data")
-    service = Service(settings, tmp_path / "serve.log")
+    service = Service(settings, tmp_path / "serve.log", secrets=secrets_of(prepared))
     service.start()
     kills = 0
     try:

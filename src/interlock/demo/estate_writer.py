@@ -13,10 +13,10 @@ FOLDERS = {
     "sales": "exchange/tills/sales",
     "tendered": "exchange/tills/tendered",
     "counts": "exchange/backoffice/counts",
-    "dc_releases": "exchange/dc/releases",
-    "dc_events": "exchange/dc/events",
+    "dc_in": "exchange/dc/in",
+    "dc_out": "exchange/dc/out",
 }
-"""The directories through which files go, relative to estate.yaml."""
+"""The directories through which files go, relative to estate.yaml; those of the DC are behind its SFTP server."""
 
 CALLERS = ("webshop", "third-party", "stores", "returns", "backoffice")
 """Systems that call our API, each with a key of its own."""
@@ -38,11 +38,15 @@ COUNT_COLUMNS = {
 }
 """Our field: the count sheets' header."""
 
-DC_COLUMNS = {
-    "event": "EVT", "assignment": "ORDER_REF", "ref": "DOC_NO", "line_no": "LINE", "quantity": "QTY",
-    "warehouse_ref": "PICK_NO", "tracking": "PRO_NO", "carrier": "SCAC", "occurred_at": "EVT_TIME",
-}  # fmt: skip
-"""Our field: the header of the distribution center's files."""
+DC_PASSWORD_ENV = "DC_SFTP_PASSWORD"
+DC_USER = "interlock"
+DC_ENVELOPE = {
+    "ours": {"id": "INTERLOCK"},
+    "theirs": {"id": "DCWMS"},
+    "version": "004010",
+    "test": True,
+}
+"""Who we and the distribution center are in X12."""
 
 HEAD = """\
 # The estate of the demo: the stores of the dunnhumby baskets, two warehouses, and the systems around them.
@@ -51,15 +55,20 @@ HEAD = """\
 
 
 def estate_text(
-    stores: Iterable[int], pump_skus: Iterable[str], keys_sha256: Mapping[str, str], ports: Mapping[str, int], seed: int
+    stores: Iterable[int],
+    pump_skus: Iterable[str],
+    keys_sha256: Mapping[str, str],
+    ports: Mapping[str, int],
+    dc_host_key: str,
+    seed: int,
 ) -> str:
-    """The text of estate.yaml. `ports`: where the third party and the stores listen on the loopback address."""
+    """The text of estate.yaml. `ports`: where third party, stores and the DC's SFTP server listen on the loopback address."""
     stores = sorted(stores)
     sections: dict[str, object] = {
         "interlock": 1,
         "retailer": "Journey Markets (demo)",
         "currency": "USD",
-        "systems": _systems(keys_sha256, ports),
+        "systems": _systems(keys_sha256, ports, dc_host_key),
         "nodes": _nodes(stores, seed),
         "policies": _policies(),
         "channels": _channels(),
@@ -82,7 +91,7 @@ def _section(name: str, value: object) -> str:
     return f"\n{name}:\n{entries}"
 
 
-def _systems(keys: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, object]:
+def _systems(keys: Mapping[str, str], ports: Mapping[str, int], dc_host_key: str) -> dict[str, object]:
     """The outside systems. Retries are quick, so that the demo does not wait."""
 
     def system(
@@ -115,6 +124,14 @@ def _systems(keys: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, obj
         return {"kind": "http", "url": f"http://127.0.0.1:{port}/interlock", "timeout": "5s"}
 
     retry = {"attempts_max": 40, "first": "300ms", "factor": 1.6, "max": "3s", "jitter": 0.3}
+    mailbox = {
+        "host": "127.0.0.1",
+        "port": ports["dc_sftp"],
+        "user": DC_USER,
+        "host_key": dc_host_key,
+        "password_env": DC_PASSWORD_ENV,
+    }
+    x12 = {"kind": "x12", "envelope": DC_ENVELOPE}
     till = {"currency": "USD", "channel": "till"}
     return {
         "webshop": system(
@@ -124,8 +141,8 @@ def _systems(keys: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, obj
             "Tills (nightly export)", "pos", "order payment fulfillment stock",
             {
                 "inbound": [
-                    folder("sales", "sales", TILL_COLUMNS, delimiter=";", encoding="cp1252",
-                           fixed={**till, "fulfillment": "carry_out"}),
+                    {"kind": "folder", "name": "sales", "path": FOLDERS["sales"], "pattern": "*.xml", "stable": "1s",
+                     "format": "poslog", "mapping": "poslog-store", "settings": {"channel": "till"}},
                     folder("tendered", "sales", TILL_COLUMNS, delimiter=";", encoding="cp1252",
                            fixed={**till, "fulfillment": "bopis"}),
                 ],
@@ -136,10 +153,14 @@ def _systems(keys: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, obj
         "dc-wms": system(
             "Distribution center WMS", "wms", "fulfillment stock",
             {
-                "inbound": [folder("dc_events", "fulfillment", DC_COLUMNS)],
-                "outbound": {"kind": "folder", "path": FOLDERS["dc_releases"], "rows_max": 2000},
+                "inbound": [
+                    {"kind": "sftp", "name": "advices", "server": mailbox, "path": "/out", "pattern": "*.edi", "every": "500ms",
+                     "stable": "0s", "format": x12, "mapping": "x12-warehouse", "acknowledge": "997"},
+                ],
+                "outbound": {"kind": "sftp", "server": mailbox, "path": "/in", "rows_max": 2000, "format": x12,
+                             "mapping": "x12-warehouse", "acknowledged_by": "997", "acknowledged_within": "1h"},
             },
-            states={"ACK": "acknowledged", "SHP": "shipped"}, retry=retry,
+            retry=retry,
         ),
         "third-party": system(
             "Quick 3PL", "3pl", "fulfillment",

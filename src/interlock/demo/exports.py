@@ -1,4 +1,4 @@
-"""The files of the plan: web orders as NDJSON, the tills' nightly exports and the count sheets as CSV."""
+"""The files of the plan: web orders as NDJSON, what was paid at the tills and will be fetched, and the count sheets, as CSV."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +26,9 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from interlock.bootstrap import Settings, open_app
+from interlock.demo.estate_writer import DC_PASSWORD_ENV
 from interlock.demo.report import DemoOutcome, summarize
-from interlock.demo.slice import Prepared, prepare
+from interlock.demo.slice import DC_MAILBOX, Prepared, prepare
 from interlock.domain.errors import InterlockError
 from interlock.operations.audit import audit
 from interlock.storage.status import status, totals
@@ -62,7 +63,7 @@ def run_demo(
     ready = time.monotonic()
     console.print("starting Interlock and the estate around it", style="dim")
     settings = Settings(estate=prepared.estate, data_dir=folder / "data")
-    with Service(settings, folder / "serve.log") as service:
+    with Service(settings, folder / "serve.log", secrets=secrets_of(prepared)) as service:
         report = _play(prepared, service, folder, console, profile)
     played = time.monotonic()
     console.print("auditing", style="dim")
@@ -77,11 +78,20 @@ def run_demo(
     return DemoOutcome(summary, findings)
 
 
+def secrets_of(prepared: Prepared) -> dict[str, str]:
+    """What Interlock finds in its environment: the password of the DC's SFTP server."""
+    keys: dict[str, str] = json.loads(prepared.keys.read_text())
+    return {DC_PASSWORD_ENV: keys[DC_MAILBOX]}
+
+
 class Service:
     """`interlock serve` as a process of its own, with its log in a file."""
 
-    def __init__(self, settings: Settings, log: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self, settings: Settings, log: Path, *, port: int | None = None, secrets: Mapping[str, str] | None = None
+    ) -> None:
         self.settings = settings
+        self.secrets = secrets or {}
         self.log = log
         self.port = port or _free_port()
         self.process: subprocess.Popen[bytes] | None = None
@@ -98,7 +108,9 @@ class Service:
         if self.settings.database_url:
             command += ["--database-url", self.settings.database_url]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **self.secrets}
+            )
         until = time.monotonic() + READY_WAIT_S
         while time.monotonic() < until and self.process.poll() is None:
             if self._answers():

@@ -4,9 +4,11 @@
     keys.json            the keys themselves, for the simulated systems (only its owner may read it)
     plan.json            what there is to do, with exact counts: rows in, and what became of every one
     web/DAY.ndjson       the web orders of a day, one body of order.create a line
-    tills/*_DAY.csv      the tills' exports of a night
+    tills/SALES_DAY.xml  the tills' night as POSLog
+    tills/*_DAY.csv      what was paid at the till and is fetched later
     counts/COUNT_*.csv   the stock that everything begins with
     exchange/            the empty folders through which files will go
+    dc_host_key          the private key of the DC's SFTP server
 
 The same arguments give the same files, but for the keys.
 """
@@ -19,7 +21,7 @@ import os
 import secrets
 import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,12 +32,16 @@ from interlock.demo import exports, rules
 from interlock.demo.baskets import FIRST_DAY, LAST_DAY, PACKAGE, Basket, Row, baskets_by_day, baskets_per_store
 from interlock.demo.estate_writer import CALLERS, FOLDERS, estate_text
 from interlock.demo.made_up import made_up_baskets
+from interlock.demo.poslog_export import Registers, Sale, write_poslog
 from interlock.demo.stock import DC, QUICK, Demand, initial_counts
 
 FIRST_DAY_OF_DEMO = date(2017, 6, 30)
 """The fortnight from here on has the most baskets of the year: 6,401."""
 
 COUNT_ROWS_MAX = 5000
+HOST_KEY_FILE = "dc_host_key"
+DC_MAILBOX = "dc-sftp"
+"""Whose password is in keys.json, for the DC's SFTP server and, by its variable, for Interlock."""
 RECOUNTED_MAX = 12
 
 
@@ -92,11 +98,13 @@ class _Workload:
         self.units: Counter[str] = Counter()
         self.oddities: Counter[str] = Counter()
         self.nights: list[dict[str, object]] = []
+        self.registers = Registers(seed)
+        self.last_night: tuple[Path, list[str]] = (folder, [])
 
     def write_day(self, day: date, baskets: list[Basket]) -> None:
         """The web orders and the exports of one day."""
         web: list[dict[str, object]] = []
-        sales: list[list[str]] = []
+        sales: list[Sale] = []
         tendered: list[list[str]] = []
         before = Counter(self.orders)
         for basket in baskets:
@@ -105,9 +113,11 @@ class _Workload:
                 self._till(basket, sales, tendered)
             else:
                 self._web(basket, web, sales)
-        names = {"web": f"web/{day}.ndjson", "sales": f"tills/SALES_{day}.csv", "tendered": f"tills/TENDERED_{day}.csv"}
+        names = {"web": f"web/{day}.ndjson", "sales": f"tills/SALES_{day}.xml", "tendered": f"tills/TENDERED_{day}.csv"}
         exports.write_web_orders(self.folder / names["web"], web)
-        exports.write_till_export(self.folder / names["sales"], sales)
+        transactions = self.registers.night(len(self.nights), day, sales)
+        write_poslog(self.folder / names["sales"], transactions)
+        self.last_night = self.folder / names["sales"], transactions
         exports.write_till_export(self.folder / names["tendered"], tendered)
         made = self.orders - before
         self.nights.append(
@@ -116,18 +126,22 @@ class _Workload:
                 **names,
                 "web_orders": len(web),
                 "sales_orders": made["till"] + made["pump"],
-                "sales_rows": len(sales),
+                "sales_rows": sum(len(sale.rows) for sale in sales),
+                "sales_transactions": len(transactions),
                 "tendered_orders": made["tendered"],
                 "tendered_rows": len(tendered),
             }
         )
 
-    def _till(self, basket: Basket, sales: list[list[str]], tendered: list[list[str]]) -> None:
+    def _till(self, basket: Basket, sales: list[Sale], tendered: list[list[str]]) -> None:
         """A basket of a till store: a sale that left with the customer, or one that is fetched later."""
         later = rules.is_tendered(basket, self.seed)
         sold = self._sort_rows(basket, at_till=True, tendered=later)
-        kind, word, file = ("tendered", "TENDERED", tendered) if later else ("till", "INVOICED", sales)
-        file += exports.till_rows(basket, list(basket.rows), str(basket.number), word)
+        kind = "tendered" if later else "till"
+        if later:
+            tendered += exports.till_rows(basket, list(basket.rows), str(basket.number), "TENDERED")
+        else:
+            sales.append(_sale(basket, basket.rows, pump=False))
         if not sold:
             self.baskets["till_basket_of_quantity_zero_only"] += 1
             return
@@ -138,13 +152,13 @@ class _Workload:
         for row in sold:
             self._demand_at_store(basket.store, row)
 
-    def _web(self, basket: Basket, web: list[dict[str, object]], sales: list[list[str]]) -> None:
+    def _web(self, basket: Basket, web: list[dict[str, object]], sales: list[Sale]) -> None:
         """A basket of any other store: a web order, and a sale at the pump for its fuel."""
         ordered = self._sort_rows(basket, at_till=False, tendered=False)
         pumped = [row for row in ordered if row.gasoline]
         ordered = [row for row in ordered if not row.gasoline]
         if pumped:
-            sales += exports.till_rows(basket, pumped, f"P{basket.number}", "INVOICED")
+            sales.append(_sale(basket, pumped, pump=True))
             self._count_order("pump", pumped)
             for row in pumped:
                 self._demand_at_store(basket.store, row)
@@ -218,15 +232,22 @@ class _Workload:
 
     def finish(self, source: str, first: date) -> Prepared:
         """The counts, the estate, the keys and the plan."""
+        if late := self.registers.left():
+            path, transactions = self.last_night
+            write_poslog(path, [*transactions, *late])
         counts = list(initial_counts(self.demand, self.seed))
         sheets, positions, bad = exports.write_counts(
             self.folder / "counts", counts, COUNT_ROWS_MAX, first - timedelta(days=1)
         )
         keys = {caller: secrets.token_urlsafe(24) for caller in CALLERS}
-        ports = _free_ports("third_party", "stores")
+        ports = _free_ports("third_party", "stores", "dc_sftp")
         hashes = {caller: hashlib.sha256(key.encode()).hexdigest() for caller, key in keys.items()}
         estate, keys_file = self.folder / "estate.yaml", self.folder / "keys.json"
-        estate.write_text(estate_text(self.stores, self.pump_skus, hashes, ports, self.seed), encoding="utf-8")
+        host_key = _host_key(self.folder / HOST_KEY_FILE)
+        estate.write_text(
+            estate_text(self.stores, self.pump_skus, hashes, ports, host_key, self.seed), encoding="utf-8"
+        )
+        keys[DC_MAILBOX] = secrets.token_urlsafe(24)
         with os.fdopen(os.open(keys_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(keys, file)
         whole = [count for count in counts if count.uom == "each" and count.node in (DC, QUICK)]
@@ -246,6 +267,12 @@ class _Workload:
             "units": dict(sorted(self.units.items())),
             "oddities": dict(sorted(self.oddities.items())),
             "stores": {"total": len(self.stores), "tills": [f"STORE-{store}" for store in sorted(self.tills)]},
+            "transactions": {
+                "all": self.registers.transactions,
+                "late": self.registers.late,
+                "registers": self.registers.count,
+                "days": self.registers.days,
+            },
             "stock": {"positions": positions, "bad_rows": bad, "rows": positions + bad},
             "counts": [f"counts/{name}" for name in sheets],
             "nights": self.nights,
@@ -258,6 +285,20 @@ class _Workload:
         }
         (self.folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
         return Prepared(folder=self.folder, estate=estate, keys=keys_file, plan=plan)
+
+
+def _sale(basket: Basket, rows: Sequence[Row], *, pump: bool) -> Sale:
+    return Sale(basket, tuple(rows), tuple(exports.till_item(row) for row in rows), pump)
+
+
+def _host_key(path: Path) -> str:
+    """A new key of an SSH server: the private half in the file, the public one as known_hosts has it."""
+    import asyncssh  # takes a while, and only this needs it
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(key.export_private_key())
+    return str(key.export_public_key().decode().strip())
 
 
 def _free_ports(*names: str) -> dict[str, int]:

@@ -8,6 +8,10 @@ from typing import Any
 
 import msgspec
 
+HOST_KEY_FILE = "dc_host_key"
+"""The private key of the DC's SFTP server, beside plan.json."""
+DC_USER = "interlock"
+
 
 class PlanUnreadable(Exception):
     """The plan's directory lacks something, or holds something else."""
@@ -23,6 +27,7 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     web_orders: int
     sales_orders: int = 0
     sales_rows: int = 0
+    sales_transactions: int = 0
     tendered_orders: int = 0
     tendered_rows: int = 0
 

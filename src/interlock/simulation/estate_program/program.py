@@ -17,7 +17,8 @@ from interlock.simulation.estate_program.floor import Floor
 from interlock.simulation.estate_program.http import HttpClient, HttpServer
 from interlock.simulation.estate_program.interlock_api import Bulk, Caller
 from interlock.simulation.estate_program.journal import Journal, write_json
-from interlock.simulation.estate_program.plan import Plan
+from interlock.simulation.estate_program.mailbox import Mailbox
+from interlock.simulation.estate_program.plan import DC_USER, HOST_KEY_FILE, Plan
 from interlock.simulation.estate_program.returns_desk import ReturnsDesk
 from interlock.simulation.estate_program.slow_dc import SlowDc
 from interlock.simulation.estate_program.stores import Stores
@@ -94,7 +95,10 @@ class _Estate:
         desk = ReturnsDesk(caller("returns"), profile, seed)
         self._shop = WebShop(plan, profile, self._web, self._captures, floor, desk, settings.concurrency)
         self._tills = Tills(plan, floor, give_up_s)
-        self._dc = SlowDc(floor, profile, seed, plan.path("dc_releases"), plan.path("dc_events"), give_up_s)
+        self._dc = SlowDc(floor, profile, seed, plan.path("dc_in"), plan.path("dc_out"), give_up_s)
+        self._mailbox = Mailbox(
+            plan.path("dc_in").parent, plan.ports["dc_sftp"], plan.folder / HOST_KEY_FILE, DC_USER, plan.keys["dc-sftp"]
+        )
         self._third_party_calls = caller("third-party")
         self._third_party = ThirdParty(floor, self._third_party_calls, profile, seed)
         self._stores = Stores(floor, self._store_calls, profile, seed)
@@ -106,6 +110,7 @@ class _Estate:
             stack.push_async_callback(self._client.close)
             for name, peer in (("third_party", self._third_party), ("stores", self._stores)):
                 await stack.enter_async_context(HttpServer(self._plan.ports[name], peer.handle))
+            await stack.enter_async_context(self._mailbox)
             loops = [
                 asyncio.create_task(job) for job in (self._dc.run(), self._captures.run(), self._store_calls.run())
             ]

@@ -35,7 +35,7 @@ class Tills:
             else:
                 drop(folder, file, content)
             self.count(f"files dropped: {kind}")
-            self.count(f"rows exported: {kind}", rows)
+            self.count(f"lines exported: {kind}", rows)
             self._floor.spawn(self._watch(kind, file))
             if kind == "sales" and place == TWICE_NIGHT:
                 drop(folder, f"AGAIN_{file}", content)
