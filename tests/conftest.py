@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,9 @@ from psycopg import conninfo, sql
 
 from interlock.storage.database import Database, migrate
 from interlock.storage.embedded import EmbeddedPostgres
+from tests.servers.brokers import TestBroker
+from tests.servers.brokers import running as running_broker
+from tests.servers.mariadb import running as running_mariadb
 
 
 @pytest.fixture(scope="session")
@@ -95,3 +99,19 @@ def _database(server_dsn: str, template: str) -> Iterator[str]:
 
 def _on(server_dsn: str, database: str) -> str:
     return conninfo.make_conninfo(server_dsn, dbname=database)
+
+
+@pytest.fixture(scope="session")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], TestBroker]]:
+    """A running broker of a kind (nats, rabbitmq, kafka, redis, mqtt), started when it is first wanted."""
+    with ExitStack() as stack:
+        yield cache(
+            lambda kind: stack.enter_context(running_broker(kind, tmp_path_factory.mktemp(f"{kind}-", numbered=True)))
+        )
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a MariaDB of the run's own."""
+    with running_mariadb(tmp_path_factory.mktemp("mariadb")) as url:
+        yield url

@@ -362,6 +362,7 @@ def test_positions_receivers_and_exceptions_can_be_read_and_an_exception_closed(
     assert webshop.post("/v1/exceptions/close", json=body | {"evidence": " "}).status_code == 400
     assert webshop.get("/v1/exceptions", params={"reason": "conflict"}).json()["exceptions"] == []
     assert len(webshop.get("/v1/exceptions", params={"open": "false"}).json()["exceptions"]) == 1
+    assert webshop.get("/v1/interchanges", params={"open": "true", "system": "wms"}).json() == {"interchanges": []}
 
 
 def test_health_and_readiness_need_no_key(base_url: str) -> None:

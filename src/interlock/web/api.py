@@ -15,6 +15,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from interlock.connectors.links import Links
+from interlock.connectors.mapping import Mapper
 from interlock.connectors.mapping_errors import MappingFailed, suggestion
 from interlock.connectors.mapping_json import read_object
 from interlock.connectors.receive import trace_id_of
@@ -34,13 +37,15 @@ from interlock.domain.commands import COMMANDS
 from interlock.domain.errors import InvalidValue
 from interlock.domain.estate import Estate
 from interlock.operations.clocks import clocks
-from interlock.storage import signed, views
+from interlock.operations.interchanges import interchanges_of
+from interlock.storage import pos_marks, signed, views
 from interlock.storage.database import Database
 from interlock.web import bodies
 from interlock.web.answers import answer_to_error
 from interlock.web.bulk import NDJSON, take_many
 from interlock.web.callers import Caller, Callers
 from interlock.web.door import Batcher, EngineDoor
+from interlock.web.inbound import Inbound
 from interlock.web.intake import Intake, Sent
 from interlock.web.observed import Observed
 from interlock.web.openapi import openapi
@@ -71,9 +76,11 @@ def create_app(
     batch_commands_max: int = 400,
     waiting_max: int = 5_000,
     environment: Mapping[str, str] = os.environ,
+    links: Links | None = None,
 ) -> Starlette:
     """The API over a database, an estate and the engine's door; its lifespan starts and drains the batcher.
 
+    `links` are the estate's own where an app has wired them with observers.
     Raises SecretsWrong where the environment does not have the secrets of the estate's signatures.
     """
     batcher = Batcher(
@@ -84,7 +91,9 @@ def create_app(
         first_seen=lambda keys: db.transaction(lambda tx: signed.first_seen_many(tx, keys)),
     )
     observed = Observed(db)
-    api = Api(db, estate, batcher, Callers(estate, environment, observed), observed)
+    callers = Callers(estate, environment, observed)
+    api = Api(db, estate, batcher, callers, observed)
+    inbound = Inbound(links or Links(estate, Mapper(estate), door), callers, batcher)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -104,6 +113,8 @@ def create_app(
         Route("/v1/bulk", _answering(api.bulk), methods=["POST"]),
         Route("/v1/hooks/{system}/orders", _answering(api.create_orders), methods=["POST"]),
         Route("/v1/hooks/{system}/{action}", _answering(api.act), methods=["POST"]),
+        Route("/v1/in/{system}", _answering(inbound.take), methods=["POST"]),
+        Route("/v1/in/{system}/{name}", _answering(inbound.take), methods=["POST"]),
         Route("/v1/orders/{identifier:path}/story", _answering(api.story), methods=["GET"]),
         Route("/v1/orders/{identifier:path}", _answering(api.order), methods=["GET"]),
         Route("/v1/positions", _answering(api.positions), methods=["GET"]),
@@ -111,7 +122,9 @@ def create_app(
         Route("/v1/exceptions/close", _answering(api.close_exception), methods=["POST"]),
         Route("/v1/messages/{message_id}", _answering(api.message), methods=["GET"]),
         Route("/v1/receivers", _answering(api.receivers), methods=["GET"]),
+        Route("/v1/interchanges", _answering(api.interchanges), methods=["GET"]),
         Route("/v1/clocks", _answering(api.clocks), methods=["GET"]),
+        Route("/v1/pos/days", _answering(api.pos_days), methods=["GET"]),
         Route("/healthz", _answering(api.healthz), methods=["GET"]),
         Route("/readyz", _answering(api.readyz), methods=["GET"]),
         Route("/openapi.json", _answering(api.openapi), methods=["GET"]),
@@ -239,10 +252,34 @@ class Api:
         self._callers.system(request)
         return _json({"receivers": await self._read(views.receivers)})
 
+    async def interchanges(self, request: Request) -> Response:
+        """Interchanges with partners, the newest first."""
+        self._callers.system(request)
+        asked = _asked(request, {"system", "open", "limit"})
+        is_open = asked.get("open") == "true"
+        rows = await self._read(interchanges_of, asked.get("system"), is_open=is_open, limit=_limit(asked))
+        return _json({"interchanges": rows})
+
     async def clocks(self, request: Request) -> Response:
         """How far the clock of each system is from ours."""
         self._callers.system(request)
         return _json({"clocks": await self._read(clocks, self._estate)})
+
+    async def pos_days(self, request: Request) -> Response:
+        """What is stated of the tills' business days."""
+        self._callers.system(request)
+        asked = _asked(request, {"store", "day", "open", "limit"})
+        word = asked.get("open", "false").lower()
+        if word not in ("true", "false"):
+            raise _bad("open", word, "true (those that are not complete) or false (all, the default)")
+        try:
+            day = date.fromisoformat(asked["day"]) if "day" in asked else None
+        except ValueError:
+            raise _bad("day", asked["day"], "a day such as 2026-03-02") from None
+        rows = await self._read(
+            pos_marks.days, store=asked.get("store"), day=day, unfinished=word == "true", limit=_limit(asked)
+        )
+        return _json({"days": rows})
 
     async def _read(self, view: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         async with self._reading:
@@ -289,6 +326,7 @@ def _sent(request: Request, caller: Caller, content_type: str) -> Sent:
         keys=signed.keys if signed else (key,) if key else (),
         source_message_id=signed.source_id if signed else key,
         is_signed=signed is not None,
+        is_relayed="interlock-edge" in request.headers,
         respond_async=_prefers_async(request),
         content_type=content_type,
     )

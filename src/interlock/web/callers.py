@@ -56,6 +56,8 @@ class Callers:
         system = self._by_key(request) if hook is None else self._by_hook(request, hook)
         if hook is None and not (system.signature and system.signature.with_api_key):
             self._pace.take(system)
+            if (edge := request.headers.get("interlock-edge")) is not None:
+                self._observed.relayed(system.id, edge, datetime.now(UTC))
             return Caller(system=system)
         body = await bodies.whole(request, system)
         signed = self._checked(request, system, body)

@@ -30,6 +30,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[str, ...] = ()
     source_message_id: str | None = None
     is_signed: bool = False
+    is_relayed: bool = False
     respond_async: bool = False
     content_type: str = JSON
 
@@ -71,8 +72,10 @@ class Intake:
                 record=record,
             )
             if arrival.command is not None:
-                # Lines of many may have waited for long; a request alone was sent just now. A signed one was timed already.
-                if record is None and not sent.is_signed and arrival.command.occurred_at is not None:
+                # Lines of many, and what a store's edge held, may have waited for long; a request alone was sent just now.
+                # A signed one was timed already.
+                is_live = record is None and not sent.is_signed and not sent.is_relayed
+                if is_live and arrival.command.occurred_at is not None:
                     self._observed.stated(system.id, arrival.command.occurred_at, arrival.received_at)
                 if sent.keys:
                     arrival = await self._guarded(system, arrival, sent)

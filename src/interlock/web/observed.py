@@ -1,4 +1,5 @@
-"""What is seen of callers, gathered in memory and written once a second: their clocks, and their refused signatures.
+"""What is seen of callers, gathered in memory and written once a second: their clocks, their refused
+signatures, and what waits at the edges that relay.
 
 Memory is bounded by the systems of the estate and the slots of five minutes; what a process had gathered when it was killed
 is lost, and nothing depends on it.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -15,13 +17,17 @@ import msgspec
 import structlog
 
 from interlock.domain.values import SystemId
-from interlock.storage import clocks, signed
+from interlock.storage import clocks, edges, signed
 from interlock.storage.clocks import Lags, Slot, slot_of
 from interlock.storage.database import Database, Transaction
+from interlock.storage.edges import EdgeId, EdgeReport
 from interlock.storage.signed import Refusals
 
 FLUSH_EVERY_S = 1.0
 LAG_S_MAX = 31_622_400.0
+EDGES_MAX = 10_000
+
+_RELAYED = re.compile(r'([A-Za-z0-9._-]{1,64}); waiting=(\d{1,15})(?:; queued="([^"]{1,40})")?')
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +39,7 @@ class Observed:
         self._db = db
         self._lags: dict[Slot, Lags] = {}
         self._refused: dict[Slot, Refusals] = {}
+        self._edges: dict[EdgeId, EdgeReport] = {}
 
     def stated(self, system: SystemId, stated_at: datetime, received_at: datetime) -> None:
         """A live message of the system came at `received_at` and says of itself `stated_at`."""
@@ -52,6 +59,18 @@ class Observed:
         known = self._refused.get(slot)
         self._refused[slot] = Refusals(known.times + 1 if known else 1, why, at)
 
+    def relayed(self, system: SystemId, header: str, at: datetime) -> None:
+        """A request came by an edge, which says what waits there: `S12; waiting=3; queued="2026-03-02T15:00:00+00:00"`."""
+        found = _RELAYED.fullmatch(header)
+        if found is None or len(self._edges) >= EDGES_MAX:
+            return
+        queued_at = None
+        with contextlib.suppress(ValueError):
+            queued_at = datetime.fromisoformat(found[3] or "")
+        if queued_at is not None and queued_at.tzinfo is None:
+            queued_at = None
+        self._edges[EdgeId(system, found[1])] = EdgeReport(int(found[2]), queued_at, at)
+
     async def run(self) -> None:
         """Write what was gathered, again and again."""
         try:
@@ -70,6 +89,9 @@ class Observed:
             for slot, kept in lags.items():
                 known = self._lags.get(slot)
                 self._lags[slot] = kept if known is None else _both(kept, known)
+        reports, self._edges = self._edges, {}
+        if reports and not await self._written(lambda tx: edges.save_many(tx, reports)):
+            self._edges = reports | self._edges
         if refused:
             log.warning("signatures_refused", systems={slot.system: each.times for slot, each in refused.items()})
             if not await self._written(lambda tx: signed.refused_many(tx, refused)):

@@ -38,7 +38,7 @@ def openapi() -> dict[str, Any]:
             "description": "Orders, shipments, returns and stock, from and to every system of the estate.",
         },
         "security": [{"bearer": []}, {"key": []}],
-        "paths": _command_paths() | _read_paths(),
+        "paths": _command_paths() | _inbound_paths() | _read_paths(),
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -83,6 +83,28 @@ def _hook(name: str, body: type[Body]) -> dict[str, Any]:
     hook["security"] = [{"signature": []}]
     hook["parameters"] = [_path("system"), *hook["parameters"][1:]]
     return hook
+
+
+def _inbound_paths() -> dict[str, Any]:
+    def post(name: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+        any_bytes = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+        return {
+            "operationId": name,
+            "summary": "A webhook of any format",
+            "description": "Bytes of a webhook link of the estate, in its format; the answer has each record's outcome",
+            "security": [{"bearer": []}, {"key": []}, {"signature": []}],
+            "parameters": [*parameters, _header("traceparent", "W3C trace context; kept with the messages")],
+            "requestBody": {"required": True, "content": any_bytes},
+            "responses": {
+                "200": {"description": "Everything has its outcome", "content": {JSON: {"schema": {"type": "object"}}}},
+                **_errors(("400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503")),
+            },
+        }
+
+    return {
+        "/v1/in/{system}": {"post": post("webhook", [_path("system")])},
+        "/v1/in/{system}/{name}": {"post": post("webhook_of_link", [_path("system"), _path("name")])},
+    }
 
 
 def _command(name: str, body: type[Body] | None, description: str) -> dict[str, Any]:
@@ -149,6 +171,25 @@ def _read_paths() -> dict[str, Any]:
             )
         },
         "/v1/clocks": {"get": _read("clocks", "How far the clock of each system is from ours", [])},
+        "/v1/pos/days": {
+            "get": _read(
+                "pos_days",
+                "What is stated of the tills' business days: complete, or what is missing",
+                [
+                    _query("store", "one store"),
+                    _query("day", "one business day: 2026-03-02"),
+                    _query("open", "true: those that are not complete; false (the default): all"),
+                    limit,
+                ],
+            )
+        },
+        "/v1/interchanges": {
+            "get": _read(
+                "interchanges",
+                "Interchanges with partners, the newest first",
+                [_query("system", "with one system"), _query("open", "true: only what is not over yet"), limit],
+            )
+        },
         "/v1/receivers": {"get": _read("receivers", "What receivers have still to be told, by state", [])},
         "/healthz": {"get": _open("healthz", "The process runs")},
         "/readyz": {"get": _open("readyz", "The database answers", ("503",))},

@@ -80,6 +80,17 @@ class Destination(Piece):
     longitude: float | None = None
 
 
+class Receiver(Piece):
+    """Who takes delivery, and at which door: what a label needs beside the destination."""
+
+    name: Text | None = None
+    street: Text | None = None
+    street_2: Text | None = None
+    city: Text | None = None
+    phone: Text | None = None
+    email: Text | None = None
+
+
 class Paid(Piece):
     """What the channel has obtained already."""
 
@@ -103,6 +114,7 @@ class CreateOrder(Body):
     destination: Destination | None = None
     pickup_node: Key | None = None
     customer: Text | None = None
+    recipient: Receiver | None = None
     total: Annotated[Amount | None, msgspec.Meta(description="if left out: lines, tax and shipping")] = None
     tax: Amount | None = None
     shipping: Amount | None = None

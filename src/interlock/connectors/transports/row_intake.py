@@ -7,12 +7,14 @@ from typing import Final, Protocol
 
 from interlock.connectors.formats.document import FormatUnreadable
 from interlock.connectors.formats.tabular import Table, TableUnreadable
+from interlock.connectors.kept_rows import rows_type
 from interlock.connectors.mapping import MappingFailed
 from interlock.connectors.receive import new_message_id
 from interlock.connectors.record_columns import Columns
 from interlock.connectors.records import Record, Reject, read_records, rejects
 from interlock.connectors.transports.file_result import Arrived, Counts, RejectsFile
 from interlock.connectors.transports.unpack import Content
+from interlock.contracts.upcasters import command_label
 from interlock.domain.commands import AnyCommand
 from interlock.domain.decision import Arrival, Outcome, Problem
 from interlock.domain.estate import System
@@ -84,6 +86,7 @@ class _Intake:
         self._home, self._entry, self._arrived = home, entry, arrived
         self._table, self._columns = table, columns
         self._rejected, self._counts = rejected, counts
+        self._content_type = rows_type(table.encoding, table.columns, table.delimiter)
         self._waiting: list[Arrival] = []
         self._waiting_bytes = 0
 
@@ -119,11 +122,12 @@ class _Intake:
             system=self._home.system.id,
             received_at=self._arrived.at,
             body=record.body,
-            content_type=f"text/csv; charset={self._table.encoding}; header=absent",
+            content_type=self._content_type,
             command=command,
             problem=problem,
             file=self._arrived.sha256,
             record=f"{self._entry}: {record.place}" if self._entry else record.place,
+            contract=command_label(record.action) if record.action else None,
         )
 
     def _process(self) -> None:
