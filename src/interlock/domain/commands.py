@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 import msgspec
 from msgspec.structs import force_setattr
 
-from interlock.domain.estate import Fact, Fulfillment, Place
+from interlock.domain.estate import Fact, Fulfillment, Place, Recipient
 from interlock.domain.values import EACH, ZERO, NodeId, OrderId, Quantity, Sku
 
 RejectReason = Literal["short_pick", "damaged", "not_found", "refused"]
@@ -181,6 +181,7 @@ class CreateOrder(OrderCommand, frozen=True, kw_only=True, tag="order.create"):
     shipping: Decimal = ZERO
     authorized: Decimal = ZERO
     captured: Decimal = ZERO
+    recipient: Recipient | None = None
 
     @property
     def key(self) -> str:

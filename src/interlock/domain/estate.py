@@ -16,6 +16,7 @@ from interlock.domain.links import FolderOut as FolderOut
 from interlock.domain.links import HttpOut as HttpOut
 from interlock.domain.links import LinkIn, LinkOut, TwoMasters
 from interlock.domain.links import RecordKind as RecordKind
+from interlock.domain.partner_contracts import PartnerContract
 from interlock.domain.values import NodeId, Quantity, Sku, SystemId
 
 SystemKind = Literal[
@@ -148,6 +149,17 @@ class Place(Base, frozen=True, kw_only=True):
     longitude: float | None = None
 
 
+class Recipient(Base, frozen=True, kw_only=True, omit_defaults=True):
+    """Who takes delivery of an order and at which door: what a label needs beside the place. Personal data, so kept apart."""
+
+    name: str = ""
+    street: str = ""
+    street_2: str = ""
+    city: str = ""
+    phone: str = ""
+    email: str = ""
+
+
 class Opening(Base, frozen=True, kw_only=True):
     """Local opening hours on some days of the week; `closes` at or before `opens` means past midnight."""
 
@@ -261,6 +273,7 @@ class Estate(Base, frozen=True, kw_only=True):
     duties: dict[str, Duty] = {}
     default_duty: Duty = Duty(owner="operations", within_s=86_400.0)
     mappings: dict[str, dict[str, object]] = {}
+    contracts: dict[str, PartnerContract] = {}
     two_masters: tuple[TwoMasters, ...] = ()
 
     def sku(self, system: SystemId, theirs: str) -> Sku:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from interlock.domain.commands import LineUnits, NewLine, Package, Received
-from interlock.domain.estate import Fulfillment, Place
+from interlock.domain.estate import Fulfillment, Place, Recipient
 from interlock.domain.values import ZERO, NodeId, OrderId, Quantity, SystemId
 
 
@@ -49,6 +49,7 @@ class OrderCreated(Event, frozen=True, kw_only=True, tag="order.created"):
     total: Decimal = ZERO
     tax: Decimal = ZERO
     shipping: Decimal = ZERO
+    recipient: Recipient | None = None
 
 
 class PaymentAuthorized(Event, frozen=True, kw_only=True, tag="payment.authorized"):

@@ -145,6 +145,7 @@ def _created(event: OrderCreated) -> Order:
         destination=event.destination,
         pickup_node=event.pickup_node,
         customer=event.customer,
+        recipient=event.recipient,
         total=event.total,
         tax=event.tax,
         shipping=event.shipping,

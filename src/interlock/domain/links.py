@@ -10,6 +10,7 @@ These are the values of `estate.yaml`; what each does is told in docs/connecting
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import msgspec
@@ -119,7 +120,7 @@ class Format(Base, frozen=True, kw_only=True):
 
 class Link(Base, frozen=True, kw_only=True):
     """What all inbound links have. `settings` are given to the mapping; `acknowledge`: which functional
-    acknowledgment is sent for an interchange.
+    acknowledgment is sent for an interchange; `contract`: what the system agreed to send by it.
     """
 
     name: str = ""
@@ -127,19 +128,21 @@ class Link(Base, frozen=True, kw_only=True):
     mapping: str = ""
     settings: dict[str, str] = {}
     acknowledge: Acknowledge = "none"
+    contract: str = ""
 
 
 class Files(Link, frozen=True, kw_only=True):
     """What links have by which files come.
 
     `records` says what a row of a plain CSV file is (instead of `format` and `mapping`): `columns` maps our field names to the
-    file's headers, `fixed` gives fields that no column has. A file is taken when it has not changed for `stable_s`, or at once when
-    `done_suffix` names a marker file; with `manifest_suffix` only when the manifest beside it agrees with it.
+    file's headers, `fixed` gives fields that no column has. Without a `pattern` such files are `*.csv`, and others may have any
+    name. A file is taken when it has not changed for `stable_s`, or at once when `done_suffix` names a marker file; with
+    `manifest_suffix` only when the manifest beside it agrees with it.
     """
 
     path: str
     records: RecordKind | None = None
-    pattern: str = "*.csv"
+    pattern: str | None = None
     columns: dict[str, str] = {}
     fixed: dict[str, str] = {}
     delimiter: str = ","
@@ -147,6 +150,12 @@ class Files(Link, frozen=True, kw_only=True):
     stable_s: float = 1.0
     done_suffix: str | None = None
     manifest_suffix: str | None = None
+
+    def wants(self, name: str) -> bool:
+        """Whether a file of that name is taken: it fits the pattern, and is no marker or manifest of another."""
+        pattern = self.pattern or ("*.csv" if self.records else "*")
+        suffixes = (self.done_suffix, self.manifest_suffix)
+        return fnmatchcase(name, pattern) and not any(suffix and name.endswith(suffix) for suffix in suffixes)
 
 
 class FolderIn(Files, tag_field="kind", tag="folder", frozen=True, kw_only=True):
@@ -183,9 +192,9 @@ class WebhookIn(Link, tag_field="kind", tag="webhook", frozen=True, kw_only=True
 class ApiIn(Link, tag_field="kind", tag="api", frozen=True, kw_only=True):
     """An HTTP API that we ask `every_s`: page by page, from a watermark that never passes a record that failed.
 
-    `items` is the path to the page's list. `watermark` is the path to the value in an item that grows, sent as `watermark_param`;
-    `overlap_s` asks again for that much before it. `page`: how the next page is named: `link` (the Link header), `cursor` (the value at
-    `cursor`, sent as `cursor_param`), `number` (1, 2, 3 ... as `cursor_param`) or `none`.
+    `items` is the path to the page's list. `watermark` is the path to the value in an item that grows, sent as
+    `watermark_param`; `overlap_s` asks again for that much before it. `page`: how the next page is named: `link` (the Link
+    header), `cursor` (the value at `cursor`, sent as `cursor_param`), `number` (1, 2, 3 ... as `cursor_param`) or `none`.
     """
 
     url: str
@@ -225,8 +234,8 @@ class BrokerIn(Link, tag_field="kind", tag="broker", frozen=True, kw_only=True):
 class TableIn(Link, tag_field="kind", tag="table", frozen=True, kw_only=True):
     """A table or view in somebody's SQL database, read `every_s` in the order of `key`, from the last one that was taken on.
 
-    `changed` names a column with the time of the last change: then rows are read by it and the key. `overlap_s`: how long a transaction
-    over there may take to appear with an older time.
+    `changed` names a column with the time of the last change: then rows are read by it and the key. `overlap_s`: how long
+    a transaction over there may take to appear with an older time.
     """
 
     url_env: str
@@ -250,8 +259,8 @@ class Out(Base, frozen=True, kw_only=True):
 
     `format` and `mapping` say what a message becomes; without them it is our own JSON, or our CSV in files.
     `batch`: whether several messages go together. `only_newest`: of messages about the same assignment that wait, only the
-    newest goes. `acknowledged_by`: the functional acknowledgment that is awaited for each interchange, within `acknowledged_within_s`.
-    `budget`: of the deliveries of an hour, the share that may be repeated attempts.
+    newest goes. `acknowledged_by`: the functional acknowledgment that is awaited for each interchange, within
+    `acknowledged_within_s`. `budget`: of the deliveries of an hour, the share that may be repeated attempts.
     """
 
     format: Format | None = None

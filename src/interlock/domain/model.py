@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from interlock.domain.estate import Fulfillment, Place
+from interlock.domain.estate import Fulfillment, Place, Recipient
 from interlock.domain.values import EACH, ZERO, NodeId, OrderId, Quantity, Sku, SystemId
 
 
@@ -148,6 +148,7 @@ class Order(msgspec.Struct, kw_only=True):
     destination: Place | None = None
     pickup_node: NodeId | None = None
     customer: str = ""
+    recipient: Recipient | None = None
     total: Decimal = ZERO
     tax: Decimal = ZERO
     shipping: Decimal = ZERO

@@ -119,7 +119,7 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         "answered_or_chased",
         "What was sent has an answer, or is not due yet, or is in the exception queue.",
-        ("releases_untold", "unanswered", "undelivered"),
+        ("releases_untold", "unanswered", "undelivered", "interchanges_unchased"),
     ),
     Statement(
         "exceptions_owned",

@@ -677,12 +677,14 @@ select a.part, a.order_id, null, a.assignment_no
        );
 
 -- unanswered --
--- A release that was delivered is answered, or its answer is not due yet, or an exception `ack_overdue` chases it.
+-- A release that was delivered is answered, or its answer is not due yet, or an exception `ack_overdue` chases it. One that has a
+-- note needed not go.
 -- reads all parts: the audit proves every row
 select o.part, o.order_id, o.seq, o.receiver, o.assignment_no, o.sent_at, o.answer_due_at
   from outbox as o
  where o.state = 'sent'
    and o.message = 'shipment.release'
+   and o.note is null
    and o.answered_at is null
    and (o.answer_due_at is null or o.answer_due_at < %(overdue_since)s)
    and not exists (
@@ -721,6 +723,34 @@ select o.part, o.order_id, o.seq, o.receiver, o.message, o.assignment_no, o.stat
                    and before.state <> 'sent'
                    and (before.seq, before.message, before.assignment_no) < (o.seq, o.message, o.assignment_no)
             ));
+
+
+-- interchanges_unchased --
+-- An interchange that was sent is acknowledged, or that is not awaited or not due yet, or `functional_ack_overdue` chases it. One that
+-- goes by itself does not wait long past its time, and when it was given up, `delivery_dead` shows it.
+-- reads all parts: the audit proves every row
+select i.part, i.system, i.control, i.kind, i.state, i.sent_at, i.answer_due_at, i.due_at, i.last_error
+  from interchanges as i
+ where i.direction = 'out'
+   and ((i.answered_at is null
+         and i.answer_due_at < %(overdue_since)s
+         and not exists (
+                 select
+                   from exceptions as e
+                  where e.part = i.part
+                    and e.subject = i.system
+                    and e.exception_id = 'functional_ack_overdue/' || i.control
+             ))
+        or (i.state = 'waiting' and i.due_at < %(undelivered_since)s)
+        or (i.state = 'dead'
+            and i.kind = 'acknowledgment'
+            and not exists (
+                    select
+                      from exceptions as e
+                     where e.part = i.part
+                       and e.subject = i.system
+                       and e.exception_id = 'delivery_dead/' || i.kind || '/' || i.control
+                )));
 
 
 -- 9. every exception is owned ----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from interlock.domain import events
-from interlock.domain.estate import Place
+from interlock.domain.estate import Place, Recipient
 from interlock.domain.evolve import fold
 from interlock.domain.model import Line, Order, Reservation
 from interlock.domain.values import OrderId, part_of
@@ -81,7 +81,7 @@ def _fold_many(tx: Transaction, part: int, order_ids: Sequence[OrderId]) -> dict
     for table, kept in zip(_TABLES, tables, strict=True):
         told = [(order_id, *cells) for order_id, order in folded.items() for cells in table.rows(order)]
         if table is _ORDERS:
-            kept = [(*row[:_DESTINATION], _place(row[_DESTINATION]), *row[_DESTINATION + 1 :]) for row in kept]
+            kept = [_with_json_read(row) for row in kept]
         if kept != told:
             _compare(table, [row for row in kept if row[0] in folded], told, wrong)
     return wrong
@@ -144,14 +144,27 @@ def _said(value: Any) -> str:
             return str(value)
 
 
-_read_place = msgspec.json.Decoder(Place).decode
+_readers: Final[dict[str, Callable[[str], Any]]] = {
+    "destination": msgspec.json.Decoder(Place).decode,
+    "recipient": msgspec.json.Decoder(Recipient).decode,
+}
+"""What stands in a row as JSON, and how it is read."""
 
 
-def _place(text: str | None) -> Place | str | None:
+def _read(name: str, text: str | None) -> Any:
     try:
-        return None if text is None else _read_place(text)
+        return None if text is None else _readers[name](text)
     except msgspec.DecodeError:
-        return text  # which is no place, and differs from all
+        return text  # which is none, and differs from all
+
+
+def _with_json_read(row: Sequence[Any]) -> tuple[Any, ...]:
+    """A row of an order, its JSON as values."""
+    cells = list(row)
+    for name in _readers:
+        place = 1 + _ORDERS.columns.index(name)
+        cells[place] = _read(name, cells[place])
+    return tuple(cells)
 
 
 # The rows that a folded order should have, in the order of their keys.
@@ -160,7 +173,7 @@ def _place(text: str | None) -> Place | str | None:
 def _order(o: Order) -> Iterator[Cells]:
     yield (
         o.system, o.channel, o.number, o.currency, o.placed_at, o.created_at, o.time_zone, o.word, o.fulfillment,
-        o.destination, o.pickup_node, o.customer, o.total, o.tax, o.shipping, o.seq, o.hold_attempts, o.closed_at,
+        o.destination, o.pickup_node, o.customer, o.recipient, o.total, o.tax, o.shipping, o.seq, o.hold_attempts, o.closed_at,
     )  # fmt: skip
 
 
@@ -212,11 +225,21 @@ _ORDERS: Final = _Table(
     0,
     (
         *("system", "channel", "number", "currency", "placed_at", "created_at", "time_zone", "word", "fulfillment"),
-        *("destination", "pickup_node", "customer", "total", "tax", "shipping", "seq", "hold_attempts", "closed_at"),
+        *(
+            "destination",
+            "pickup_node",
+            "customer",
+            "recipient",
+            "total",
+            "tax",
+            "shipping",
+            "seq",
+            "hold_attempts",
+            "closed_at",
+        ),
     ),
     _order,
 )
-_DESTINATION: Final = 1 + _ORDERS.columns.index("destination")
 _TABLES: Final = (
     _ORDERS,
     _Table("lines", q.lines_many, 1, Line.__struct_fields__[1:], _lines),

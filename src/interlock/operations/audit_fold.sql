@@ -33,7 +33,7 @@ select order_id, type, body::text
 -- orders_many --
 -- The orders themselves.
 select order_id, system, channel, number, currency, placed_at, created_at, time_zone, word, fulfillment,
-       destination::text, pickup_node, customer, total, tax, shipping, seq, hold_attempts, closed_at
+       destination::text, pickup_node, customer, recipient::text, total, tax, shipping, seq, hold_attempts, closed_at
   from orders
  where part = %(part)s
    and order_id = any(%(order_ids)s)

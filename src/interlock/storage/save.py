@@ -149,6 +149,7 @@ def _insert_orders(tx: Sender, part: int, orders: Sequence[Order]) -> None:
         destinations=Jsons([_encode(o.destination) if o.destination is not None else None for o in orders]),
         pickup_nodes=Texts([o.pickup_node for o in orders]),
         customers=Texts([o.customer for o in orders]),
+        recipients=Jsons([_encode(o.recipient) if o.recipient is not None else None for o in orders]),
         totals=Numerics([o.total for o in orders]),
         taxes=Numerics([o.tax for o in orders]),
         shippings=Numerics([o.shipping for o in orders]),

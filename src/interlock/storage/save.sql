@@ -2,11 +2,12 @@
 -- Orders that were not there.
 insert into orders
        (part, order_id, system, channel, number, currency, placed_at, created_at, time_zone, word, fulfillment,
-        destination, pickup_node, customer, total, tax, shipping, state, seq, hold_attempts, closed_at, wake_at)
+        destination, pickup_node, customer, recipient, total, tax, shipping, state, seq, hold_attempts, closed_at,
+        wake_at)
 select %(part)s, *
   from unnest(%(order_ids)s, %(systems)s, %(channels)s, %(numbers)s, %(currencies)s, %(placed_at)s, %(created_at)s,
               %(time_zones)s, %(words)s, %(fulfillments)s, %(destinations)s, %(pickup_nodes)s, %(customers)s,
-              %(totals)s, %(taxes)s, %(shippings)s, %(states)s, %(seqs)s, %(hold_attempts)s, %(closed_at)s,
+              %(recipients)s, %(totals)s, %(taxes)s, %(shippings)s, %(states)s, %(seqs)s, %(hold_attempts)s, %(closed_at)s,
               %(wake_at)s);
 
 -- orders --
@@ -143,11 +144,12 @@ select %(part)s, *
        received = excluded.received;
 
 -- events --
--- What happened. The key refuses two events of one number.
-insert into events (part, order_id, seq, type, body, message_id, system, occurred_at, recorded_at)
-select %(part)s, order_id, seq, type, body, message_id, system, occurred_at, %(now)s
+-- What happened. The key refuses two events of one number. Positions go on from the part's last: who holds the part is alone.
+insert into events (part, order_id, seq, type, body, message_id, system, occurred_at, recorded_at, position)
+select %(part)s, order_id, seq, type, body, message_id, system, occurred_at, %(now)s,
+       (select coalesce(max(e.position), 0) from events as e where e.part = %(part)s) + place
   from unnest(%(order_ids)s, %(seqs)s, %(types)s, %(bodies)s, %(message_ids)s, %(systems)s, %(occurred_at)s)
-       as t (order_id, seq, type, body, message_id, system, occurred_at);
+       with ordinality as t (order_id, seq, type, body, message_id, system, occurred_at, place);
 
 -- outbox --
 -- What receivers must be told.

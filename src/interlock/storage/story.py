@@ -247,7 +247,7 @@ def _count(number: Quantity, one: str, many: str = "") -> str:
 def _deliveries(subject: str, rows: Rows) -> Iterator[_Happened]:
     for row in rows:
         _, receiver, message, assignment_no, created_at, state, attempts, due_at, _ = row[:9]
-        sent_at, answer_due_at, answered_at, last_error = row[9:]
+        sent_at, answer_due_at, answered_at, last_error, note = row[9:]
 
         def step(at: datetime, rank: int, outcome: str, words: str, row: Any = row) -> _Happened:
             seq, receiver, message, assignment_no, batch = row[0], row[1], row[2], row[3], row[8]
@@ -275,6 +275,8 @@ def _deliveries(subject: str, rows: Rows) -> Iterator[_Happened]:
             yield step(due_at, 6, "waiting", f"{about} will be sent to {receiver} again{tried}{said}")
         if state == "dead":
             yield step(sent_at or due_at, 3, "dead", f"{receiver} did not take {about}{tried}{said}: given up")
+        elif sent_at is not None and note is not None:
+            yield step(sent_at, 3, "sent", f"{about} was not sent to {receiver}: {note}")
         elif sent_at is not None:
             yield step(sent_at, 3, "sent", f"{about} was delivered to {receiver}{tried}")
         if answered_at is not None:

@@ -223,7 +223,7 @@ def _after_scope(order_id: str, scopes: Sequence[str]) -> str:
 
 _HEADER: Final = (
     *("order_id", "system", "channel", "number", "currency", "placed_at", "created_at", "time_zone", "word"),
-    *("fulfillment", "destination", "pickup_node", "customer", "total", "tax", "shipping", "state", "seq"),
+    *("fulfillment", "destination", "pickup_node", "customer", "recipient", "total", "tax", "shipping", "state", "seq"),
     *("hold_attempts", "closed_at", "wake_at", "authorized", "captured", "refunded"),
 )
 _LINE: Final = (

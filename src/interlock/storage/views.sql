@@ -26,7 +26,7 @@ select order_id from orders where part = any(%(all_parts)s) and number = %(refer
 -- order_header --
 -- The order as it stands, with its payment.
 select o.order_id, o.system, o.channel, o.number, o.currency, o.placed_at, o.created_at, o.time_zone, o.word,
-       o.fulfillment, o.destination, o.pickup_node, o.customer, o.total, o.tax, o.shipping, o.state, o.seq,
+       o.fulfillment, o.destination, o.pickup_node, o.customer, o.recipient, o.total, o.tax, o.shipping, o.state, o.seq,
        o.hold_attempts, o.closed_at, o.wake_at, p.authorized, p.captured, p.refunded
   from orders as o
   left join payments as p on p.part = o.part and p.order_id = o.order_id
@@ -103,7 +103,7 @@ select seq, body::text, message_id, system, occurred_at, recorded_at
 
 -- story_outbox --
 select seq, receiver, message, assignment_no, created_at, state, attempts, due_at, batch, sent_at, answer_due_at,
-       answered_at, last_error
+       answered_at, last_error, note
   from outbox
  where part = %(part)s
    and order_id = %(subject)s

@@ -7,7 +7,7 @@ from datetime import date
 
 import msgspec
 
-from interlock.domain.estate import Estate, Place
+from interlock.domain.estate import Estate, Place, Recipient
 from interlock.domain.model import Assignment, Line, Order, Parcel, Payment, Position, Reservation, Return, Shipment
 from interlock.domain.values import NodeId, OrderId, Sku, part_of, plain
 from interlock.storage.arrays import SmallInts, Texts
@@ -16,6 +16,7 @@ from interlock.storage.database import Pending, Transaction, queries
 q = queries(__file__)
 
 _place = msgspec.json.Decoder(Place).decode
+_recipient = msgspec.json.Decoder(Recipient).decode
 
 
 def load_orders(tx: Transaction, part: int, order_ids: Collection[OrderId]) -> dict[OrderId, Order]:
@@ -103,7 +104,7 @@ def _headers(headers: Pending) -> dict[OrderId, Order]:
     orders: dict[OrderId, Order] = {}
     for (
         order_id, system, channel, number, currency, placed_at, created_at, time_zone, word, fulfillment,
-        destination, pickup_node, customer, total, tax, shipping, seq, hold_attempts, closed_at, wake_at,
+        destination, pickup_node, customer, recipient, total, tax, shipping, seq, hold_attempts, closed_at, wake_at,
     ) in headers.rows():  # fmt: skip
         orders[order_id] = Order(
             order_id=order_id,
@@ -119,6 +120,7 @@ def _headers(headers: Pending) -> dict[OrderId, Order]:
             destination=_place(destination) if destination is not None else None,
             pickup_node=pickup_node,
             customer=customer,
+            recipient=_recipient(recipient) if recipient is not None else None,
             total=total,
             tax=tax,
             shipping=shipping,

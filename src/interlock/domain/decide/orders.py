@@ -66,6 +66,7 @@ def create(draft: Draft, command: CreateOrder) -> None:
             destination=command.destination,
             pickup_node=pickup_node,
             customer=command.customer,
+            recipient=command.recipient,
             total=command.total,
             tax=command.tax,
             shipping=command.shipping,

@@ -68,6 +68,7 @@ def _release(draft: Draft, assignment: Assignment) -> dict[str, object]:
         "number": order.number,
         "fulfillment": order.fulfillment,
         "destination": order.destination,
+        **({"recipient": order.recipient} if order.recipient is not None else {}),
         "pickup_node": order.pickup_node,
         "lines": [
             {

@@ -17,7 +17,7 @@ from interlock.domain.model import Order
 from interlock.domain.values import Quantity, plain
 from interlock.domain.versions import fact_of, standing
 
-_HEADER = ("channel", "number", "currency", "fulfillment", "pickup_node", "destination", "customer")
+_HEADER = ("channel", "number", "currency", "fulfillment", "pickup_node", "destination", "customer", "recipient")
 
 
 def restate(draft: Draft, command: CreateOrder) -> None:
