@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 
 from interlock.connectors.mapping import Mapper
-from interlock.connectors.transports import directory, files
+from interlock.connectors.transports import directory, row_intake
 from interlock.connectors.transports.files import DropFolder, FileResult
 from interlock.domain.decision import Arrival, Outcome
 from interlock.domain.estate import (
@@ -314,7 +314,7 @@ def test_a_rejected_file_may_come_again_when_the_estate_was_corrected(db: Databa
 def test_records_go_to_the_engine_in_chunks_of_a_number_and_of_a_size(
     db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "ARRIVALS_MAX", 1000)
+    monkeypatch.setattr(row_intake, "ARRIVALS_MAX", 1000)
     drop(tmp_path, sales(2500, lines=1))
     drop(tmp_path, sales(3, lines=9000), "tall.csv")
     door = FakeDoor()
@@ -323,7 +323,7 @@ def test_records_go_to_the_engine_in_chunks_of_a_number_and_of_a_size(
     folder.poll(later())
     assert door.sizes == [1000, 1000, 500, 3]
 
-    monkeypatch.setattr(files, "ARRIVAL_BYTES_MAX", 600_000)
+    monkeypatch.setattr(row_intake, "ARRIVAL_BYTES_MAX", 600_000)
     drop(tmp_path, sales(4, lines=9000))
     folder.poll(later())
     assert door.sizes[4:] == [1, 1, 1, 1]

@@ -70,3 +70,50 @@ def test_what_is_said_beside_the_bytes_is_context() -> None:
     (reading,) = readings(b'{"sku": "A", "n": "1,000"}', topic="other")
 
     assert reading.command == CountStock(sku="A", node="DC-EAST", ref="other", counted=1000)  # type: ignore[arg-type]
+
+
+def test_an_entry_that_cannot_be_made_is_refused_alone_and_its_neighbours_go_on() -> None:
+    recipe = compile_recipe(
+        "mine",
+        mapping(
+            "records: [{each: shelves, action: stock.count, fields: {sku: sku, node: =DC-EAST, ref: '#', counted: {from: n, number: plain}}}]"
+        ),
+        system=WMS,
+        form=Format(kind="json"),
+        settings={},
+    )
+    text = b'{"shelves": [{"sku": "A", "n": "x1"}, {"sku": "B", "n": 2}, {"sku": "C", "n": "three"}, {"sku": "D", "n": 4}]}'
+    found = list(Translator(WMS, "", Format(kind="json"), recipe, Mapper(ESTATE)).read([text]))
+
+    told = [each for each in found if isinstance(each, Reading)]
+    assert [each.command.sku if isinstance(each.command, CountStock) else None for each in told] == [
+        None,
+        "B",
+        None,
+        "D",
+    ]
+    assert told[0].body == text
+    assert told[0].problem is not None
+    assert told[0].problem.errors == (FieldError("counted (from shelves[#1].n)", '"x1"', "a number such as 1234.50"),)
+    assert told[2].place == "object shelves[#3]"
+    assert told[2].body == b'{"part":"shelves[#3]"}'
+
+
+def test_a_transaction_that_cannot_be_read_still_counts_in_its_register() -> None:
+    recipe = compile_recipe(
+        "mine",
+        mapping(
+            "records: [{action: stock.adjust, fields: {sku: sku, node: =DC-EAST, ref: no, delta: {from: n, number: plain}},"
+            " mark: {store: =S1, register: =R1, business_day: day, number: no}}]"
+        ),
+        system=WMS,
+        form=Format(kind="json"),
+        settings={},
+    )
+    text = b'{"no": 17, "day": "2026-03-01", "sku": "A", "n": "many"}'
+    [reading] = Translator(WMS, "", Format(kind="json"), recipe, Mapper(ESTATE)).read([text])
+
+    assert isinstance(reading, Reading)
+    assert reading.problem is not None
+    assert reading.mark is not None
+    assert (reading.mark.store, reading.mark.number) == ("S1", 17)

@@ -30,6 +30,7 @@ INTERCHANGES_MAX: Final = 1_000
 SKIPPED: Final = "nothing_to_do"
 
 log = structlog.get_logger(__name__)
+_encode = msgspec.json.Encoder(decimal_format="string", enc_hook=str).encode
 
 
 class Processor(Protocol):
@@ -261,6 +262,8 @@ class Inlet:
             trace_id=origin.trace_id,
             file=origin.file,
             record=f"{origin.entry}: {reading.place}" if origin.entry else reading.place,
+            contract=self.translator.contract,
+            context=_encode(origin.context) if origin.context else None,
         )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from interlock.connectors.contracted import Contracted
 from interlock.connectors.inlet import Inlet, Observer, Processor
 from interlock.connectors.mapping import Mapper
 from interlock.connectors.recipes import Recipe, RecipeWrong, compile_recipe, compile_template
@@ -39,6 +40,7 @@ class Links:
         self._door = door
         self._observers = observers
         self._inlets: dict[tuple[str, int], Inlet] = {}
+        self._contracted: dict[str, Contracted] = {}
 
     def inlet(self, system: System, link: LinkIn) -> Inlet:
         """The inlet of a link that has a mapping. Raises RecipeWrong."""
@@ -49,7 +51,16 @@ class Links:
 
     def translator(self, system: System, link: LinkIn) -> Translator:
         """What a link's bytes mean, without a way to write anything. Raises RecipeWrong."""
-        return Translator(system, link.name, link.format or JSON, self.recipe(system, link), self._mapper)
+        recipe, contracted = self.recipe(system, link), self.contracted(link)
+        return Translator(system, link.name, link.format or JSON, recipe, self._mapper, contracted)
+
+    def contracted(self, link: LinkIn) -> Contracted | None:
+        """The compiled contract of a link; None where it names none. Raises InvalidValue for a path in it that is none."""
+        if not link.contract:
+            return None
+        if link.contract not in self._contracted:
+            self._contracted[link.contract] = Contracted(self.estate.contracts[link.contract])
+        return self._contracted[link.contract]
 
     def recipe(self, system: System, link: LinkIn) -> Recipe:
         """The compiled mapping of a link. Raises RecipeWrong."""
@@ -91,6 +102,7 @@ class Links:
             try:
                 self.recipe(system, link)
                 rules_of(link.settings)
+                self.contracted(link)
             except RecipeWrong as wrong:
                 found += [f"{system.id}, inbound {where or link.mapping}: {each}" for each in wrong.sentences()]
             except InvalidValue as wrong:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from array import array
 from datetime import UTC, datetime
-from itertools import accumulate
 from typing import Final
 
 from interlock.connectors.mapping import Mapper, MappingFailed
+from interlock.contracts.json_text import depth_of as depth_of
+from interlock.contracts.upcasters import command_label
 from interlock.domain.commands import AnyCommand
 from interlock.domain.decision import Arrival, FieldError, Problem
 from interlock.domain.estate import System
@@ -56,21 +56,8 @@ def receive(
         source_message_id=source_message_id or idempotency_key,
         trace_id=trace_id,
         record=record,
+        contract=command_label(command.action if command is not None else action) if command or action else None,
     )
-
-
-_TEXT: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_STEPS: Final = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in range(256))
-_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
-
-
-def depth_of(body: bytes) -> int:
-    """How deep JSON is nested, counted along its brackets: nothing is built, however deep it is.
-
-    Of bytes that are no JSON it is right up to the place where a parser would stop.
-    """
-    brackets = _TEXT.sub(b"", body).translate(None, _NO_BRACKETS)
-    return max(accumulate(array("b", brackets.translate(_STEPS)), initial=0))
 
 
 def _refuse_depth(system: System, body: bytes) -> None:

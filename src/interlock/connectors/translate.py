@@ -1,6 +1,6 @@
 """Bytes to commands: the format reads documents, the mapping makes records of them, the mapper makes commands of those.
 
-    source ─▶ reader(format) ─▶ recipe(mapping) ─▶ mapper ─▶ Reading: a command, or the problem
+    source ─▶ reader(format) ─▶ contract ─▶ recipe(mapping) ─▶ mapper ─▶ Reading: a command, or the problem
 
 Nothing is written here and nothing decided, so `interlock connect try` shows exactly what a live link would do.
 """
@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from interlock.connectors.contracted import Contracted, held, warned
 from interlock.connectors.formats.document import Document, Flaw, Interchange, Item
 from interlock.connectors.formats.readers import media_type, reader
+from interlock.connectors.kept_rows import with_columns
 from interlock.connectors.mapping_errors import UNREADABLE, MappingFailed
 from interlock.connectors.recipes import Made, Recipe
+from interlock.contracts.external.drift import Checked
 from interlock.domain.commands import AnyCommand
 from interlock.domain.decision import FieldError, Problem
 from interlock.domain.estate import System
@@ -31,7 +34,7 @@ class RecordReader(Protocol):
 class Reading(NamedTuple):
     """What one record came to: a command, or the problem; or neither, where the mapping says that it is nothing to do.
 
-    Of several records of one document, only the first has its bytes as its `body`, and its notes.
+    Of several records of one document, only the first has its bytes as its `body`, its notes, and what its contract says of it.
     """
 
     place: str
@@ -43,18 +46,31 @@ class Reading(NamedTuple):
     mark: Mark | None = None
     skipped: str = ""
     notes: tuple[str, ...] = ()
+    checked: Checked | None = None
 
 
 class Translator:
     """One link's way from bytes to commands. Safe to share between threads."""
 
-    def __init__(self, system: System, link: str, form: Format, recipe: Recipe, mapper: RecordReader) -> None:
+    def __init__(
+        self,
+        system: System,
+        link: str,
+        form: Format,
+        recipe: Recipe,
+        mapper: RecordReader,
+        contracted: Contracted | None = None,
+    ) -> None:
         self.system = system
         self.format = form
         self.recipe = recipe
+        self.contracted = contracted
         self._mapper = mapper
         self._read = reader(form.kind)
         self.content_type = f"{media_type(form.kind)}; link={link}" if link else media_type(form.kind)
+        self.contract = f"mapping:{recipe.name}"
+        self._columns: tuple[tuple[str, ...], str] = (), self.content_type
+        self._has_header = form.kind == "csv" and form.header
 
     def read(self, source: Iterable[bytes], context: Mapping[str, Any] = {}) -> Iterator[Reading | Interchange]:
         """Everything that the bytes say, in their order; what is said beside them (a topic, headers) is `context`.
@@ -83,10 +99,20 @@ class Translator:
 
     def pairs(self, document: Document) -> list[tuple[Reading, Made | None]]:
         """What one document comes to, each with the record that the mapping made; None where it could make none."""
+        if self.contracted is None or (checked := self.contracted.check(document)) is None:
+            return self._mapped(document)
+        if checked.verdict == "quarantine":
+            return [(self._failed(document, held(document, checked))._replace(checked=checked), None)]
+        if checked.verdict == "warn":
+            document = document._replace(notes=(*document.notes, *warned(checked)))
+        (first, made), *others = self._mapped(document)
+        return [(first._replace(checked=checked), made), *others]
+
+    def _mapped(self, document: Document) -> list[tuple[Reading, Made | None]]:
         try:
             made = self.recipe.records(document)
         except MappingFailed as failed:
-            return [(self._failed(document, failed.problem), None)]
+            return [(self._failed(document, failed.problem)._replace(mark=self.recipe.mark_of(document)), None)]
         if not made:
             problem = Problem(
                 reason="no_rule",
@@ -94,7 +120,7 @@ class Translator:
                 errors=(FieldError("", document.kind, f"one of: {self.recipe.rules()}"),),
             )
             return [(self._failed(document, problem), None)]
-        first = self._made(document, made[0], document.raw, self.content_type, document.notes), made[0]
+        first = self._made(document, made[0], document.raw, self._type_of(document), document.notes), made[0]
         if len(made) == 1:
             return [first]
         content_type = f"application/vnd.interlock.record+json; of={document.place}"
@@ -102,7 +128,7 @@ class Translator:
 
     def _made(self, document: Document, made: Made, body: bytes, content_type: str, notes: tuple[str, ...]) -> Reading:
         command: AnyCommand | None = None
-        problem: Problem | None = None
+        problem: Problem | None = made.failed.problem if made.failed is not None else None
         if made.action:
             try:
                 command = self._mapper.record(self.system, made.action, made.fields)
@@ -113,8 +139,17 @@ class Translator:
 
     def _failed(self, document: Document, problem: Problem) -> Reading:
         return Reading(
-            document.place, document.kind, document.raw, self.content_type, problem=problem, notes=document.notes
+            document.place, document.kind, document.raw, self._type_of(document), problem=problem, notes=document.notes
         )
+
+    def _type_of(self, document: Document) -> str:
+        """Rows are kept without their header, and must say what their columns are."""
+        if not self._has_header:
+            return self.content_type
+        names = tuple([name for name in document.data if name != "rows" or document.kind == "row"])
+        if names != self._columns[0]:
+            self._columns = names, with_columns(self.content_type, names)
+        return self._columns[1]
 
     def flawed(self, flaw: Flaw) -> Reading:
         """What takes the place of a document and cannot be read."""

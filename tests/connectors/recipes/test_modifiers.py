@@ -94,7 +94,7 @@ def test_a_modifier_gives_what_it_should(value: str, data: Any, expected: Any) -
         ("{from: a, number: minor, currency: =USD}", "1.5", '"1.5"', "a whole number of minor units"),
         ("{from: a, number: minor, currency: =ZZZ}", "1", '"ZZZ"', "an ISO 4217 currency code such as USD"),
         ("{from: a, number: minor, currency: nothing}", "1", '"1"', "an ISO 4217 currency code; it is missing"),
-        ("{from: a, required: true}", None, "", "given, which the mapping requires; it is missing"),
+        ("{from: a, required: true}", None, "", "a value, because the mapping requires one; it is missing"),
         ("{from: a, per: b}", "1", '"0"', "more than zero, to divide by"),
         (
             "{from: a, rate: {from: =USD, to: =EUR, at: =2025-12-31}}",

@@ -177,6 +177,17 @@ def _filter(each: Filter, names: Names) -> list[str]:
             f"    x = e[{position}] if len(e) > {position} else None",
             f"    if x.strip() in {words} if type(x) is str else x is not None and {holds}(n):",
         ]
+    elif len(each.steps) == 2 and each.words and each.equal and all(s.position and not s.filters for s in each.steps):
+        position, component = each.steps[0].position or 0, each.steps[1].position or 0
+        words = names.bind(each.words)
+        test = [
+            "    e = n.elements",
+            f"    x = e[{position}] if len(e) > {position} else None",
+            "    if type(x) is list:",
+            f"        x = x[{component - 1}] if len(x) >= {component} else None",
+            *([] if component == 1 else ["    else:", "        x = None"]),
+            f"    if type(x) is str and x.strip() in {words}:",
+        ]
     return ["for n in v or ():", *test, "        v = n", "        break", "else:", "    v = None"]
 
 

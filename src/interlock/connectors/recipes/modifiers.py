@@ -300,7 +300,7 @@ def _required(kitchen: Kitchen, raw: Mapping[str, Any], place: Place) -> Change 
 
     def change(_: Scope, value: Any) -> Any:
         if value is None:
-            raise Unfit(None, "given, which the mapping requires; it is missing")
+            raise Unfit(None, "a value, because the mapping requires one; it is missing")
         return value
 
     return change

@@ -79,7 +79,9 @@ class Recipe:
     def records(self, document: Document) -> list[Made]:
         """The records that a document becomes; none where no rule holds.
 
-        Raises MappingFailed with every mistake: which field, where in the document, what stands there and what was expected.
+        Where a rule makes a record of each entry, one that cannot be made is given as `failed`, and its neighbours go on.
+        Raises MappingFailed with every mistake where the document as a whole cannot be taken: which field, where in the
+        document, what stands there and what was expected.
         """
         scope = Scope(document.data, None, 0, "", document)
         made: list[Made] = []
@@ -102,6 +104,17 @@ class Recipe:
         if mark is not None and made:
             made[0] = made[0]._replace(mark=mark)
         return made
+
+    def mark_of(self, document: Document) -> Mark | None:
+        """A till's number of a document of which no record could be made: it was not missing, only not understood."""
+        scope = Scope(document.data, None, 0, "", document)
+        for rule in self._rules:
+            try:
+                if rule.mark is not None and (rule.holds is None or rule.holds(scope)):
+                    return _mark(rule.mark, scope)
+            except Unfit:
+                return None
+        return None
 
     def traced(self, document: Document, made: Made, failed: MappingFailed) -> MappingFailed:
         """The mistakes that the mapper found in a record, each field with where in the document it came from."""
@@ -137,8 +150,13 @@ class Recipe:
         else:
             action, make, where, place = rule.action, self._makers[rule.place], rule.where, rule.place
             for at, inner in enumerate(rule.entries.scopes(scope), 1):
-                if where is None or where(inner):
-                    made.append(Made(action, make(inner), inner.address(), "", None, place, at))
+                try:
+                    if where is None or where(inner):
+                        made.append(Made(action, make(inner), inner.address(), "", None, place, at))
+                except Unfit as unfit:
+                    found = [_error(each, each.error) for each in rule.fields.walk(inner, "") if each.error is not None]
+                    failed = MappingFailed(found or [FieldError("", show(unfit.value), unfit.expected)])
+                    made.append(Made("", {}, inner.address(), "", None, place, at, failed))
 
     # For people
 
