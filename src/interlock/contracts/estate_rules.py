@@ -16,6 +16,7 @@ from interlock.contracts.estate_checks import UNKNOWN
 from interlock.contracts.estate_links import check_links
 from interlock.contracts.estate_mistakes import Path, did_you_mean, dotted, shown
 from interlock.contracts.estate_schema import Walk
+from interlock.contracts.estate_subscriptions import check_subscriptions
 from interlock.domain.commands import COMMANDS
 
 Values = dict[str, Any]
@@ -29,12 +30,14 @@ def check_rules(walk: Walk, estate: Values, base: pathlib.Path) -> None:
     _folders_are_used_once(walk, estate, base)
     _folder_columns_make_sense(walk, estate)
     check_links(walk, estate, base)
+    check_subscriptions(walk, estate)
     _retries_grow(walk, estate)
     _states_differ_by_more_than_capitals(walk, estate)
     _nodes_can_be_told(walk, estate)
     _coordinates_come_in_pairs(walk, estate)
     _channels_can_be_served(walk, estate)
     _channel_systems_decide_orders(walk, estate)
+    _channels_that_tell_can_be_reached(walk, estate)
     _policies_have_their_costs(walk, estate)
     _buffers_match(walk, estate)
     _zones_match(walk, estate)
@@ -279,6 +282,20 @@ def _channel_systems_decide_orders(walk: Walk, estate: Values) -> None:
         problem = f"{channel['system']} may only observe orders, so every order of {name} would be refused"
         expected = f"order: decide in systems.{channel['system']}.authority"
         walk.tell_at(("channels", name, "system"), channel["system"], problem, expected)
+
+
+def _channels_that_tell_can_be_reached(walk: Walk, estate: Values) -> None:
+    """What a channel's system is to be told needs a way to it."""
+    systems = dict(_entries(estate, "systems"))
+    for name, channel in _entries(estate, "channels"):
+        system = systems.get(channel["system"]) if channel.get("system") else None
+        connection = system.get("connection", {}) if system else UNKNOWN
+        if not channel.get("tells") or not isinstance(connection, dict):
+            continue
+        if not isinstance(connection.get("outbound", "none"), dict) and connection.get("outbound") is not UNKNOWN:
+            problem = f"{channel['system']} has no outbound connection: it would be told nothing"
+            expected = f"systems.{channel['system']}.connection.outbound"
+            walk.tell_at(("channels", name, "tells"), None, problem, expected)
 
 
 def _policies_have_their_costs(walk: Walk, estate: Values) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from interlock.domain.commands import AnyCommand
-from interlock.domain.estate import Estate
+from interlock.domain.estate import ChannelMessage, Estate
 from interlock.domain.events import AnyEvent
 from interlock.domain.evolve import evolve
 from interlock.domain.model import Order, Position
@@ -36,7 +36,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """One record that came in: verbatim, with who sent it, and the command that was read from it, if it could be."""
+    """One record that came in: verbatim, with who sent it, and the command that was read from it, if it could be.
+
+    `contract` names contract and version by which it was read, or should have been; `context` is what was said beside it, as JSON.
+    """
 
     message_id: UUID
     system: SystemId
@@ -49,6 +52,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str | None = None
     file: str | None = None
     record: str | None = None
+    contract: str | None = None
+    context: bytes | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +96,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a receiver must be told, caused by the order's event `seq`. The body is JSON."""
 
     receiver: SystemId
-    message: Literal["shipment.release", "shipment.cancel"]
+    message: Literal["shipment.release", "shipment.cancel"] | ChannelMessage
     assignment_no: int
     seq: int
     body: bytes

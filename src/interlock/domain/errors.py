@@ -3,6 +3,7 @@
     InterlockError
     ├── InvalidValue            a field holds what it may not; names field, value and expectation
     ├── EstateInvalid           estate.yaml has mistakes; carries every one of them
+    ├── SchemaInvalid           a JSON Schema has mistakes; carries every one of them
     ├── Refusal                 a command that the rules do not allow; becomes an outcome, never a crash
     ├── NotReversible           what was done cannot be undone by us; says what to do instead
     ├── PlanChanged             what would follow is not what was agreed to; nothing was done
@@ -47,6 +48,14 @@ class EstateInvalid(InterlockError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(self.mistakes) or "the estate is invalid")
+
+
+class SchemaInvalid(InterlockError):
+    """What was given as a JSON Schema is none; `mistakes` holds one sentence for each, with the file and the place."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(self.mistakes) or "the schema is invalid")
 
 
 class Refusal(InterlockError):

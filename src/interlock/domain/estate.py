@@ -16,7 +16,9 @@ from interlock.domain.links import FolderOut as FolderOut
 from interlock.domain.links import HttpOut as HttpOut
 from interlock.domain.links import LinkIn, LinkOut, TwoMasters
 from interlock.domain.links import RecordKind as RecordKind
+from interlock.domain.links import RetryPolicy as RetryPolicy
 from interlock.domain.partner_contracts import PartnerContract
+from interlock.domain.subscriptions import Subscription
 from interlock.domain.values import NodeId, Quantity, Sku, SystemId
 
 SystemKind = Literal[
@@ -29,6 +31,7 @@ Authority = Literal["decide", "observe"]
 Fulfillment = Literal["delivery", "bopis", "ship_to_store", "carry_out"]
 Updates = Literal["content", "numbered", "timed", "restated"]
 """How a system's later word about the same thing is told from a mistake: docs/estate.md#updates."""
+ChannelMessage = Literal["order.accepted", "order.shipped", "order.canceled"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PARKED_S = 86_400.0
@@ -40,16 +43,6 @@ class Contact(Base, frozen=True, kw_only=True):
 
     team: str
     escalation: str
-
-
-class RetryPolicy(Base, frozen=True, kw_only=True):
-    """When to try again: first after `first_s`, then `factor` times later each time, spread by `jitter`, up to `max_s`."""
-
-    attempts_max: int = 12
-    first_s: float = 1.0
-    factor: float = 2.0
-    max_s: float = 900.0
-    jitter: float = 0.2
 
 
 class Limits(Base, frozen=True, kw_only=True):
@@ -111,7 +104,8 @@ class System(Base, frozen=True, kw_only=True):
     """An outside party: what it is, who owns it, what it may decide, and how we talk with it.
 
     `parking`: by action, or `*` for the rest, the seconds after which a parked message is work for a person.
-    `clock_tolerance_s`: by how much its clock may differ from ours before that is an exception.
+    `clock_tolerance_s`: by how much its clock may differ from ours before that is an exception. `deprecated`: what happens to a
+    message that uses what is past its sunset.
     """
 
     id: SystemId
@@ -133,6 +127,7 @@ class System(Base, frozen=True, kw_only=True):
     updates: Updates = "content"
     parking: dict[str, float] = {}
     clock_tolerance_s: float = 300.0
+    deprecated: Literal["accept", "refuse"] = "accept"
 
     def parked_s(self, action: str) -> float:
         """Seconds for which a message of the action may stay parked before that is an exception; the message stays."""
@@ -221,6 +216,7 @@ class Channel(Base, frozen=True, kw_only=True):
     """Where orders come from, and how they are sourced and closed.
 
     `early_cancel`: whether a cancel that came before its order wins when the order comes, or is refused then.
+    `tells`: what its system is told of its orders, by its outbound connection.
     """
 
     id: str
@@ -231,6 +227,7 @@ class Channel(Base, frozen=True, kw_only=True):
     release: Literal["when_authorized", "at_once", "by_command"] = "when_authorized"
     close_after_s: float | None = 0.0
     early_cancel: Literal["wins", "refuse"] = "wins"
+    tells: tuple[ChannelMessage, ...] = ()
 
 
 class Buffer(Base, frozen=True, kw_only=True):
@@ -275,6 +272,7 @@ class Estate(Base, frozen=True, kw_only=True):
     mappings: dict[str, dict[str, object]] = {}
     contracts: dict[str, PartnerContract] = {}
     two_masters: tuple[TwoMasters, ...] = ()
+    subscriptions: dict[str, Subscription] = {}
 
     def sku(self, system: SystemId, theirs: str) -> Sku:
         """Our SKU for what the system calls `theirs`; the same word where no alias is given."""

@@ -28,6 +28,16 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What all estate values share: frozen, named fields, no unknown field."""
 
 
+class RetryPolicy(Base, frozen=True, kw_only=True):
+    """When to try again: first after `first_s`, then `factor` times later each time, spread by `jitter`, up to `max_s`."""
+
+    attempts_max: int = 12
+    first_s: float = 1.0
+    factor: float = 2.0
+    max_s: float = 900.0
+    jitter: float = 0.2
+
+
 # Formats
 
 

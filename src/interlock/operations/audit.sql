@@ -220,7 +220,8 @@ select 'outbox', part, order_id, seq || '/' || receiver || '/' || message || '/'
  union all
 select 'outbox', part, order_id, seq || '/' || receiver || '/' || message || '/' || assignment_no, 'assignments'
   from outbox as c
- where not exists (
+ where c.assignment_no > 0                             -- 0: it is about the order as a whole
+   and not exists (
            select from assignments as a
             where a.part = c.part and a.order_id = c.order_id and a.assignment_no = c.assignment_no);
 

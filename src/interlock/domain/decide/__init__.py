@@ -11,7 +11,7 @@ from typing import Any
 
 from interlock.domain import authority, lifecycle
 from interlock.domain.commands import AnyCommand, AssignmentCommand, CreateOrder, OrderCommand, StockCommand
-from interlock.domain.decide import orders, refunds, reservations, restatements, returns, shipments, stock
+from interlock.domain.decide import orders, refunds, reservations, restatements, returns, shipments, stock, tellings
 from interlock.domain.decision import Decision, Draft, Trouble, World
 from interlock.domain.errors import Refusal
 from interlock.domain.events import ReservationCanceled, UnitsBackordered
@@ -93,6 +93,7 @@ def _decide_order(world: World, system: SystemId, command: OrderCommand) -> Deci
         and may_restate(world.estate.systems.get(system), command)
     ):
         restatements.restate(draft, command)
+        tellings.tell_channel(draft)
         order.wake_at = _wake_at(world, order, decision)
         decision.answer = {**answer(order), **decision.answer}
         return decision
@@ -106,6 +107,7 @@ def _decide_order(world: World, system: SystemId, command: OrderCommand) -> Deci
         case _:
             DECIDERS[command.action](draft, command)
             if decision.outcome != "parked":
+                tellings.tell_channel(draft)
                 draft.order.wake_at = _wake_at(world, draft.order, decision)
     decision.answer = {**answer(draft.order), **decision.answer}
     return decision
