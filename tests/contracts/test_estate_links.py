@@ -31,9 +31,9 @@ OWN = "mappings: {own: {records: []}}\n"
 def with_inbound(*links: str, more: str = OWN) -> str:
     """The small estate, whose shop has these inbound links."""
     listed = "".join(f"        - {link}\n" for link in links)
-    return (
-        SMALL.replace("    time_zone: America/New_York\n", f"{ZONE}    connection:\n      inbound:\n{listed}", 1) + more
-    )
+    told = "      outbound: {kind: folder, path: told}\n"
+    connection = f"{ZONE}    connection:\n{told}      inbound:\n{listed}"
+    return SMALL.replace("    time_zone: America/New_York\n", connection, 1) + more
 
 
 ZONE = "    time_zone: America/New_York\n"

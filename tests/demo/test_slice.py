@@ -6,16 +6,20 @@ import csv
 import hashlib
 import importlib.util
 import json
+import re
 import stat
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from interlock.contracts.estate_file import check_estate, load_estate
 from interlock.demo import baskets
 from interlock.demo.slice import prepare
+from interlock.domain.links import SftpIn
+from interlock.domain.values import SystemId
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +57,30 @@ def test_the_files_hold_what_the_plan_says(which: str, request: pytest.FixtureRe
     plan = plan_of(folder)
     outcomes = plan["rows"]["outcomes"]
     web = [json.loads(line) for night in plan["nights"] for line in (folder / night["web"]).read_text().splitlines()]
-    tills = [
-        row for night in plan["nights"] for kind in ("sales", "tendered") for row in rows_of(folder / night[kind], ";")
-    ]
-    sold = [row for row in tills if row["QTY"] != "0"]
+    tendered = [row for night in plan["nights"] for row in rows_of(folder / night["tendered"], ";")]
+    logs = [(folder / night["sales"]).read_text("utf-8") for night in plan["nights"]]
+    quantities = [row["QTY"] for row in tendered]
+    quantities += [found for log in logs for found in re.findall(r"<Quantity[^>]*>([^<]*)<", log)]
+    transactions = [each for log in logs for each in re.findall(r"<Transaction>.*?</Transaction>", log)]
+    sales = [each for each in transactions if re.search(r"<Quantity[^>]*>(?!0<)", each)]
+    numbers = [re.search(NUMBER, each) for each in transactions]
     counts = [row for name in plan["counts"] for row in rows_of(folder / name, ",")]
 
     assert len(web) == plan["orders"]["web"]
     assert sum(len(order["lines"]) for order in web) == outcomes["web_line"] == plan["lines"]["web"]
     assert sum(line["quantity"] for order in web for line in order["lines"]) == plan["units"]["web"]
-    assert len(tills) - len(sold) == outcomes["zero_quantity_exported"]
-    assert len(sold) == outcomes["till_line"] + outcomes["tendered_line"] + outcomes["pump_line"]
-    assert len({row["TRANS_NO"] for row in sold}) == sum(plan["orders"][kind] for kind in ("till", "pump", "tendered"))
+    assert quantities.count("0") == outcomes["zero_quantity_exported"]
+    assert len(quantities) - quantities.count("0") == sum(
+        outcomes[kind] for kind in ("till_line", "tendered_line", "pump_line")
+    )
+    assert len({row["TRANS_NO"] for row in tendered}) == plan["orders"]["tendered"]
+    assert len(sales) == plan["orders"]["till"] + plan["orders"]["pump"]
+    assert len({each.groups() for each in numbers if each}) == len(transactions) == plan["transactions"]["all"]
     assert len(counts) == plan["stock"]["rows"]
     assert len({(row["ITEM"], row["SITE"]) for row in counts}) == plan["stock"]["positions"]
+
+
+NUMBER = r"<RetailStoreID>(.*?)<.*?<WorkstationID>(.*?)<.*?<SequenceNumber>(.*?)<"
 
 
 def rows_of(path: Path, delimiter: str) -> list[dict[str, str]]:
@@ -99,7 +113,12 @@ def test_interlock_reads_the_estate_without_a_complaint(which: str, request: pyt
     estate = load_estate(folder / "estate.yaml")
     keys = json.loads((folder / "keys.json").read_text())
     hashes = {name: system.api_key_sha256 for name, system in estate.systems.items() if system.api_key_sha256}
+    assert keys.pop("dc-sftp")
     assert hashes == {name: (hashlib.sha256(key.encode()).hexdigest(),) for name, key in keys.items()}
+    public = asyncssh.read_private_key(str(folder / "dc_host_key")).export_public_key().decode().strip()
+    (dc_in,) = estate.systems[SystemId("dc-wms")].inbound
+    assert isinstance(dc_in, SftpIn)
+    assert dc_in.server.host_key == public
     assert len(estate.nodes) == plan_of(folder)["stores"]["total"] + 2
 
 

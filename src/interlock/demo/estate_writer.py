@@ -157,7 +157,7 @@ def _systems(keys: Mapping[str, str], ports: Mapping[str, int], dc_host_key: str
                     {"kind": "sftp", "name": "advices", "server": mailbox, "path": "/out", "pattern": "*.edi", "every": "500ms",
                      "stable": "0s", "format": x12, "mapping": "x12-warehouse", "acknowledge": "997"},
                 ],
-                "outbound": {"kind": "sftp", "server": mailbox, "path": "/in", "rows_max": 2000, "format": x12,
+                "outbound": {"kind": "sftp", "server": mailbox, "path": "/in", "rows_max": 2000, "timeout": "2s", "format": x12,
                              "mapping": "x12-warehouse", "acknowledged_by": "997", "acknowledged_within": "1h"},
             },
             retry=retry,
