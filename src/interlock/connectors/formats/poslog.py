@@ -100,7 +100,7 @@ def transaction(tree: Any, context: Values, noted: set[str]) -> Values:
     _totals(data, body, lines)
     _people(data, told, body)
     if data["kind"] in _MOVING:
-        _divide(data, lines)
+        _divide(data, lines, noted)
     return data
 
 
@@ -338,9 +338,12 @@ def _people(data: Values, told: Values, body: Values) -> None:
         data["delivery"] = delivery_of(delivery)
 
 
-def _divide(data: Values, lines: list[Values]) -> None:
+def _divide(data: Values, lines: list[Values], noted: set[str]) -> None:
     """The goods by where they go: sold, come back, ordered; what each of these is worth."""
-    goods = [line for line in lines if line["kind"] in GOODS and not line["voided"] and line["quantity"]]
+    goods = [line for line in lines if line["kind"] in GOODS and not line["voided"]]
+    if any(not line["quantity"] for line in goods):
+        noted.add("lines of quantity 0 were left out")
+        goods = [line for line in goods if line["quantity"]]
     if not goods:
         return
     back = [line for line in goods if line["kind"] == "return"]
