@@ -11,9 +11,9 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from interlock.connectors.mapping import Mapper, MappingFailed
+from interlock.connectors.mapping import Mapper, MappingFailed, read_object
 from interlock.contracts.json_text import depth_of as depth_of
-from interlock.contracts.upcasters import command_label
+from interlock.contracts.upcasters import UPCASTERS, command_label, label
 from interlock.domain.commands import AnyCommand
 from interlock.domain.decision import Arrival, FieldError, Problem
 from interlock.domain.estate import System
@@ -33,16 +33,22 @@ def receive(
     source_message_id: str | None = None,
     trace_id: str | None = None,
     record: str | None = None,
+    version: int | None = None,
 ) -> Arrival:
     """One JSON body that came in now; without an action, the body names it itself.
 
+    `version` is the version of our contract that it speaks, where that is not the current one: it is lifted to that first.
     The source's own id of the message is its idempotency key, where it has no other.
     """
     command: AnyCommand | None = None
     problem: Problem | None = None
     try:
         _refuse_depth(system, body)
-        command = mapper.read(system, action, body, idempotency_key=idempotency_key)
+        if version is None or action is None:
+            command = mapper.read(system, action, body, idempotency_key=idempotency_key)
+        else:
+            lifted = UPCASTERS.upcast("command", action, version, read_object(body))
+            command = mapper.command(system, action, lifted, idempotency_key=idempotency_key)
     except MappingFailed as failed:
         problem = failed.problem
     return Arrival(
@@ -56,8 +62,14 @@ def receive(
         source_message_id=source_message_id or idempotency_key,
         trace_id=trace_id,
         record=record,
-        contract=command_label(command.action if command is not None else action) if command or action else None,
+        contract=_contract(command.action if command is not None else action, version),
     )
+
+
+def _contract(action: str | None, version: int | None) -> str | None:
+    if not action:
+        return None
+    return command_label(action) if version is None else label(action, version)
 
 
 def _refuse_depth(system: System, body: bytes) -> None:
