@@ -13,6 +13,8 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from pwd import getpwnam
+from typing import Any
 
 import pytest
 
@@ -47,12 +49,16 @@ class Server:
         ready: Callable[[], bool] | None = None,
         environment: Mapping[str, str] | None = None,
         within_s: float = 30.0,
+        user: str | None = None,
     ) -> None:
         self.command, self.folder, self.port = list(command), folder, port
         self.log = folder / "server.log"
         self._ready = ready or self._listens
         self._environment = {**os.environ, **(environment or {})}
         self._within_s = within_s
+        self._as: dict[str, Any] = (
+            {} if user is None else {"user": user, "group": getpwnam(user).pw_gid, "extra_groups": []}
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -66,6 +72,7 @@ class Server:
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
+                **self._as,
             )
         end = time.monotonic() + self._within_s
         while not self._ready():

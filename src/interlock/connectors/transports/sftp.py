@@ -43,6 +43,10 @@ _GONE: Final = (
     TimeoutError,
 )
 _FULL: Final = (sftp.SFTPNoSpaceOnFilesystem, sftp.SFTPQuotaExceeded)
+_BARE: Final = {
+    "failure": "the server gives no reason; its disk may be full, or something else of that name be in the way",
+    "bad message": "the server gives no reason; it may not take such a name",
+}
 T = TypeVar("T")
 
 
@@ -57,6 +61,10 @@ class Entry(NamedTuple):
 
 class FileChanging(PeerUnreachable):
     """A file is not what the list said any more: its sender still writes it."""
+
+
+class PathRefused(PeerUnreachable):
+    """The server answers, but not for this path: it is not there, or it is not ours to read, write or rename."""
 
 
 class SftpServer:
@@ -87,9 +95,9 @@ class SftpServer:
 
     def put(self, path: str, name: str, content: bytes, done_suffix: str | None = None) -> None:
         """Put a file into a directory: whole under its name, or not there; one of that name is replaced. Then its marker."""
-        if not is_name(name):
+        if not (is_name(name) and is_name(f"{name}{done_suffix or ''}")):
             raise PeerRefused(
-                f"{self.name}: {name!r} is no name for a file: it must be without / and at most 255 bytes"
+                f"{self.name}: {name!r} is no name for a file: it must be without / and at most 255 bytes, with its marker's"
             )
         self._call(lambda client: self._put(client, path, name, content, done_suffix), posixpath.join(path, name))
 
@@ -185,6 +193,10 @@ class SftpServer:
             raise PeerUnreachable(
                 f"{self.name}: no common way to talk: {_plain(error)}; check host_key's kind"
             ) from error
+        except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
+            # A server that has no key of this kind, or wants nobody from here, may hang up before its reason has come through.
+            why = "it hung up before anybody was let in; check host_key's kind, and whether it lets this address in"
+            raise PeerUnreachable(f"{self.name} cannot be reached: {_plain(error)}: {why}") from error
         except (OSError, asyncssh.Error) as error:
             raise PeerUnreachable(f"{self.name} cannot be reached: {_plain(error)}") from error
         return self._client
@@ -225,11 +237,13 @@ class SftpServer:
     def _told(self, error: asyncssh.SFTPError, what: str) -> PeerUnreachable:
         said = _plain(error)
         if isinstance(error, sftp.SFTPPermissionDenied):
-            return PeerUnreachable(f"{self.name}: {self.host.user} has no permission for {what}: {said}")
+            return PathRefused(f"{self.name}: {self.host.user} has no permission for {what}: {said}")
         if isinstance(error, sftp.SFTPNoSuchFile | sftp.SFTPNoSuchPath):
-            return PeerUnreachable(f"{self.name}: {what} is not there: {said}")
+            return PathRefused(f"{self.name}: {what} is not there: {said}")
         if isinstance(error, _FULL):
             return PeerUnreachable(f"{self.name}: no room for {what}: {said}")
+        # OpenSSH has these words for most of what goes wrong, and nothing more.
+        said = _BARE.get(said.lower(), said)
         return PeerUnreachable(f"{self.name}: {what}: {type(error).__name__.removeprefix('SFTP')}: {said}")
 
     # What is asked
@@ -273,7 +287,8 @@ class SftpServer:
 
     async def _put(self, client: SFTPClient, path: str, name: str, content: bytes, done_suffix: str | None) -> None:
         # Two processes may put the same file at the same time: each has a hidden name of its own.
-        half = posixpath.join(path, f".{name[:180]}.{uuid4().hex[:8]}.tmp")
+        begin = os.fsencode(name)[:180].decode("utf-8", "ignore")
+        half = posixpath.join(path, f".{begin}.{uuid4().hex[:8]}.tmp")
         whole = posixpath.join(path, name)
         try:
             await self._soon(_made(client, path))

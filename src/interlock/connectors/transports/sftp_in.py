@@ -32,7 +32,7 @@ from interlock.connectors.transports import directory, manifest
 from interlock.connectors.transports.file_result import FileResult, text_of, told
 from interlock.connectors.transports.files import DONE, REJECTED, DropFolder
 from interlock.connectors.transports.row_intake import CommandReader, Processor
-from interlock.connectors.transports.sftp import Entry, FileChanging, SftpServer, is_name
+from interlock.connectors.transports.sftp import Entry, FileChanging, PathRefused, SftpServer, is_name
 from interlock.connectors.transports.whole_files import manifest_names
 from interlock.domain.errors import PeerError, PeerUnreachable, StorageError
 from interlock.domain.estate import System
@@ -83,6 +83,7 @@ class SftpFolder:
         self._in_hand: dict[str, _Remote] = {}
         self._taken: list[_Remote] = []
         self._told: set[Entry] = set()
+        self._withheld: PathRefused | None = None
 
     def poll(self, now: datetime) -> list[FileResult]:
         """One pass: what was fetched earlier, then every file that is whole. Gives what became of each.
@@ -90,7 +91,7 @@ class SftpFolder:
         Raises PeerUnreachable where the server lets us do nothing, DatabaseUnavailable, and OSError where our own disk is
         full; files that were fetched by then are taken up again by the next pass.
         """
-        self.trouble = None
+        self.trouble = self._withheld = None
         self.path.mkdir(parents=True, exist_ok=True)
         results: list[FileResult] = []
         with _alone(self.path) as mine:
@@ -119,7 +120,9 @@ class SftpFolder:
                     error = raised
                 except Exception:  # one server that does something unheard of ends no thread
                     log.exception("sftp_failed", **names)
-                if error is not None:
+                if error is not None and error is self._withheld:
+                    log.warning("sftp_file_withheld", **names, error=str(error))
+                elif error is not None:
                     log.warning("sftp_waits", **names, error=str(error), pause_s=trouble_s)
                     stop.wait(trouble_s)
                     trouble_s = min(TROUBLE_S_MAX, trouble_s * 2)
@@ -150,6 +153,8 @@ class SftpFolder:
                 batch, size = [], 0
         self._fetch(batch, now, results)
         self._forget_parts(entries)
+        if self._withheld is not None:
+            raise self._withheld
 
     # Which files
 
@@ -217,8 +222,12 @@ class SftpFolder:
             return
         try:
             for remote in batch:
-                with contextlib.suppress(FileChanging):  # its sender still writes it: the next look tells
+                try:
                     self._fetch_one(remote)
+                except FileChanging:
+                    continue  # its sender still writes it: the next look tells
+                except PathRefused as error:
+                    self._withheld = self._withheld or error  # it holds up no other
         finally:
             # Those that came before the trouble need not wait for its end.
             self._take_what_is_here(now, results)
