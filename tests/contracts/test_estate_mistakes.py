@@ -21,7 +21,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
         [
             "3:1: curency: unknown field 'curency'; expected one of interlock, retailer, currency, "
             "systems, nodes, channels, policies, sku_aliases, node_aliases, buffers, zones, "
-            "exceptions, mappings, two_masters; did you mean currency?",
+            "exceptions, mappings, contracts, two_masters, subscriptions; did you mean currency?",
         ],
     ),
     (
@@ -375,7 +375,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
         [
             "4:1: sytems: unknown field 'sytems'; expected one of interlock, retailer, currency, "
             "systems, nodes, channels, policies, sku_aliases, node_aliases, buffers, zones, "
-            "exceptions, mappings, two_masters; did you mean systems?",
+            "exceptions, mappings, contracts, two_masters, subscriptions; did you mean systems?",
         ],
     ),
     (

@@ -15,7 +15,7 @@ from interlock.contracts.estate_file import schema, starter
 from interlock.contracts.estate_schema import KEYWORDS
 from interlock.contracts.estate_yaml import compose
 from interlock.domain import estate as domain
-from interlock.domain import links
+from interlock.domain import links, subscriptions
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +48,9 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "http_out": links.HttpOut,
     "broker_out": links.BrokerOut,
     "two_masters": links.TwoMasters,
+    "subscription": subscriptions.Subscription,
+    "subscription_webhook": subscriptions.Webhook,
+    "subscription_broker": subscriptions.Topic,
     "standard_webhooks": domain.StandardWebhooks,
     "hmac": domain.HmacSignature,
     "place": domain.Place,
@@ -65,10 +68,12 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
 ONLY_FILE = {
     **{name: {"kind"} for name in STRUCTS if name.endswith(("_in", "_out"))}, "system": {"connection"},
     "standard_webhooks": {"kind"}, "hmac": {"kind"},
+    "subscription_webhook": {"kind"}, "subscription_broker": {"kind"},
     "estate": {"interlock", "policies", "exceptions"},
 }  # fmt: skip
 ONLY_STRUCT = {
-    "node": {"id"}, "channel": {"id"}, "system": {"id", "api_key_sha256", "inbound", "outbound", "signature"},
+    "node": {"id"}, "channel": {"id"}, "subscription": {"name"},
+    "system": {"id", "api_key_sha256", "inbound", "outbound", "signature"},
     "estate": {"duties", "default_duty"},
 }  # fmt: skip
 
@@ -112,6 +117,9 @@ def test_the_defaults_of_the_schema_are_those_of_the_structs() -> None:
         *(name for name in STRUCTS if name.startswith("format") or name.endswith(("_in", "_out"))),
         "ssh_server",
         "two_masters",
+        "subscription",
+        "subscription_webhook",
+        "subscription_broker",
         "standard_webhooks",
         "hmac",
         "place",

@@ -135,6 +135,8 @@ def _estate(values: dict[str, Any], base: Path) -> Estate:
             "channels": channels,
             **{name: fields[name] for name in _AS_THEY_ARE if name in fields},
             "mappings": {name: _mapping(base, value) for name, value in fields.get("mappings", {}).items()},
+            "subscriptions": {name: {"name": name, **value} for name, value in fields.get("subscriptions", {}).items()},
+            "contracts": {name: _contract(name, base, value) for name, value in fields.get("contracts", {}).items()},
             "duties": duties,
             **default_duty,
         },
@@ -149,6 +151,13 @@ _AS_THEY_ARE = ("sku_aliases", "node_aliases", "buffers", "zones", "two_masters"
 def _mapping(base: Path, value: dict[str, Any]) -> dict[str, Any]:
     """A mapping that stands in the estate itself, or in the file that it names; the rules have made sure that it is there."""
     return read_mapping_file(base / value["file"])[0] or {} if "file" in value else value
+
+
+def _contract(name: str, base: Path, value: dict[str, Any]) -> Any:
+    """A partner's contract, as plain values; the rules have made sure that it can be read."""
+    from interlock.contracts.external.read import read_contract
+
+    return msgspec.to_builtins(read_contract(name, value, base)[0])
 
 
 def _sourcing(sourcing: str | dict[str, Any], policies: dict[str, Any]) -> Any:

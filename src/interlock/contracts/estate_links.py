@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from interlock.contracts.estate_checks import UNKNOWN
+from interlock.contracts.estate_contracts import check_contracts, tell_contract
 from interlock.contracts.estate_mistakes import Path, did_you_mean, shown
 from interlock.contracts.estate_schema import Walk
 from interlock.contracts.mapping_files import read_mapping_file, ready_made
@@ -26,10 +27,13 @@ def check_links(walk: Walk, estate: Values, base: pathlib.Path) -> None:
             flaws = read_mapping_file(base / path)[1] if isinstance(path, str) else ["it is no path"]
             for flaw in flaws[:5]:
                 walk.tell_at(("mappings", name, "file"), path, f"{shown(path)}: {flaw}", "a file with a mapping")
+    forms = check_contracts(walk, estate, base)
     for path, link in _links(estate):
         _tell_mapping(walk, path, link, mappings)
+        tell_contract(walk, path, link, forms)
         _tell_format(walk, path, link)
     _names_differ(walk, estate)
+    _acknowledgments_can_go_out(walk, estate)
     _masters_tell_the_same_orders(walk, estate)
 
 
@@ -53,7 +57,13 @@ def _tell_mapping(walk: Walk, path: Path, link: Values, mappings: Values) -> Non
     if isinstance(mapping, str) and mapping not in known:
         problem = f"found {shown(mapping)}, which is no mapping of this file and no ready-made one"
         walk.tell_at((*path, "mapping"), mapping, problem, "the name of a mapping", did_you_mean(mapping, known))
-    if "outbound" in path or link.get("kind") not in ("folder", "sftp"):
+    if "outbound" in path:
+        kind = _kind(link)
+        if "mapping" not in link and kind not in (None, UNKNOWN, "json", "ndjson"):
+            problem = f"nothing says what our messages become in {kind}"
+            walk.tell_at((*path, "format"), kind, problem, "json, ndjson, or a mapping beside the format")
+        return
+    if link.get("kind") not in ("folder", "sftp"):
         return
     if "records" in link and ("mapping" in link or "format" in link):
         other = "mapping" if "mapping" in link else "format"
@@ -64,10 +74,16 @@ def _tell_mapping(walk: Walk, path: Path, link: Values, mappings: Values) -> Non
         walk.tell_at(path, None, "nothing says what its files hold", "records, or format and mapping")
 
 
+def _kind(link: Values) -> Any:
+    """The kind of a link's format; None where it has none."""
+    given = link.get("format")
+    return given.get("kind", UNKNOWN) if isinstance(given, dict) else given
+
+
 def _tell_format(walk: Walk, path: Path, link: Values) -> None:
     given = link.get("format")
     options: Values = given if isinstance(given, dict) else {}
-    kind = options.get("kind", UNKNOWN) if isinstance(given, dict) else given
+    kind = _kind(link)
     if kind is UNKNOWN:
         return
     if kind == "fixed" and not options.get("layouts"):
@@ -102,6 +118,20 @@ def _masters_tell_the_same_orders(walk: Walk, estate: Values) -> None:
             shares = ", ".join(f"{name}: {scope}" for name, scope in scopes.items())
             problem = f"its systems number orders in different scopes ({shares})"
             walk.tell_at(("two_masters", place, "systems"), None, problem, "the same order_scope in each of them")
+
+
+def _acknowledgments_can_go_out(walk: Walk, estate: Values) -> None:
+    """Whoever is acknowledged has to be reached."""
+    for system, entry in (estate.get("systems") or {}).items():
+        connection = entry.get("connection") if isinstance(entry, dict) else None
+        if not isinstance(connection, dict) or isinstance(connection.get("outbound"), dict):
+            continue
+        for place, link in enumerate(connection.get("inbound") or ()):
+            word = link.get("acknowledge", "none") if isinstance(link, dict) else "none"
+            if word not in ("none", UNKNOWN):
+                path: Path = ("systems", system, "connection", "inbound", place, "acknowledge")
+                problem = f"{shown(system)} is acknowledged, and has no outbound connection by which that could go"
+                walk.tell_at(path, word, problem, "none, or an outbound connection")
 
 
 def _names_differ(walk: Walk, estate: Values) -> None:

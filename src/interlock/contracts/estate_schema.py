@@ -74,7 +74,7 @@ KEYWORDS = frozenset(
     ]
 )
 _NAMES_LISTED_MAX = 12
-_SECTIONS = ("systems", "nodes", "channels", "policies")
+_SECTIONS = ("systems", "nodes", "channels", "policies", "contracts")
 
 
 @cache
@@ -116,7 +116,7 @@ class Walk:
             for name in _SECTIONS:
                 # A section that is no mapping is one mistake; that every reference to it fails is not news.
                 section = sections.get(name)
-                known: set[str] | None = set() if section is None and name == "policies" else None
+                known: set[str] | None = set() if section is None and name in ("policies", "contracts") else None
                 self.names[name] = set(section.value) if section and isinstance(section.value, dict) else known
         return self.value(self.root, schema(), (), (self.root.line, self.root.column))
 

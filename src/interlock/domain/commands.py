@@ -67,6 +67,13 @@ class NewLine(Part, frozen=True, kw_only=True):
     unit_price: Decimal = ZERO
     source_sku: str = ""
 
+    def __post_init__(self) -> None:
+        # The same as for all others, written out: of these there are more than of all others together.
+        if self.uom is not EACH and self.uom == EACH:
+            force_setattr(self, "uom", EACH)
+        if self.unit_price is not ZERO and self.unit_price == ZERO:
+            force_setattr(self, "unit_price", ZERO)
+
 
 class LineUnits(msgspec.Struct, frozen=True):
     """Units of one line."""
@@ -162,6 +169,7 @@ class CreateOrder(OrderCommand, frozen=True, kw_only=True, tag="order.create"):
     """Take an order. `carry_out` orders (a POS sale) have left the store already: `pickup_node` says which.
 
     `authorized` and `captured` are amounts that the channel has already obtained; `total` includes `tax` and `shipping`.
+    `preferred_node` and `promotions` are told on to those who read the events; sourcing does not follow them.
     """
 
     action = "order.create"
@@ -182,6 +190,8 @@ class CreateOrder(OrderCommand, frozen=True, kw_only=True, tag="order.create"):
     authorized: Decimal = ZERO
     captured: Decimal = ZERO
     recipient: Recipient | None = None
+    preferred_node: NodeId | None = None
+    promotions: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -145,7 +145,10 @@ class Place(Base, frozen=True, kw_only=True):
 
 
 class Recipient(Base, frozen=True, kw_only=True, omit_defaults=True):
-    """Who takes delivery of an order and at which door: what a label needs beside the place. Personal data, so kept apart."""
+    """Who takes delivery of an order and at which door: what a label needs beside the place. Personal data, so kept apart.
+
+    `instructions` are for the one who delivers.
+    """
 
     name: str = ""
     street: str = ""
@@ -153,6 +156,7 @@ class Recipient(Base, frozen=True, kw_only=True, omit_defaults=True):
     city: str = ""
     phone: str = ""
     email: str = ""
+    instructions: str = ""
 
 
 class Opening(Base, frozen=True, kw_only=True):

@@ -50,6 +50,8 @@ class OrderCreated(Event, frozen=True, kw_only=True, tag="order.created"):
     tax: Decimal = ZERO
     shipping: Decimal = ZERO
     recipient: Recipient | None = None
+    preferred_node: NodeId | None = None
+    promotions: tuple[str, ...] = ()
 
 
 class PaymentAuthorized(Event, frozen=True, kw_only=True, tag="payment.authorized"):

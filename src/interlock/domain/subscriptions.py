@@ -51,7 +51,7 @@ class Subscription(Base, frozen=True, kw_only=True):
     start: Literal["now", "beginning"] = "now"
     mode: Literal["structured", "binary"] = "structured"
     batch_max: int = 1
-    at_once: int = 8
+    at_once: int = 16
     requests_per_s: float | None = None
     burst: int = 10
     retry: RetryPolicy = RetryPolicy()

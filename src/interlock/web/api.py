@@ -13,17 +13,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -31,7 +30,7 @@ from interlock.connectors.links import Links
 from interlock.connectors.mapping import Mapper
 from interlock.connectors.mapping_errors import MappingFailed, suggestion
 from interlock.connectors.mapping_json import read_object
-from interlock.connectors.receive import trace_id_of
+from interlock.contracts.catalog import catalog
 from interlock.domain import values
 from interlock.domain.commands import COMMANDS
 from interlock.domain.errors import InvalidValue
@@ -41,28 +40,25 @@ from interlock.operations.interchanges import interchanges_of
 from interlock.storage import pos_marks, signed, views
 from interlock.storage.database import Database
 from interlock.web import bodies
-from interlock.web.answers import answer_to_error
 from interlock.web.bulk import NDJSON, take_many
 from interlock.web.callers import Caller, Callers
+from interlock.web.contracts import ContractPages
 from interlock.web.door import Batcher, EngineDoor
+from interlock.web.events import EventFeed
+from interlock.web.handling import answering, bad, http_problem, json_answer, limit_of, nothing, parameters, trace_of
 from interlock.web.inbound import Inbound
 from interlock.web.intake import Intake, Sent
 from interlock.web.observed import Observed
 from interlock.web.openapi import openapi
-from interlock.web.problems import JSON, ProblemRaised, problem, problem_response
+from interlock.web.problems import JSON, ProblemRaised
 from interlock.web.server import WebServer, serve
 
 __all__ = ["WebServer", "create_app", "serve"]
 
-log = structlog.get_logger(__name__)
-
 READS_AT_ONCE_MAX: Final = 2
-ROWS_MAX: Final = 5_000
-ROWS_DEFAULT: Final = 500
 READY_WITHIN_S: Final = 3.0
 
 T = TypeVar("T")
-Handler = Callable[[Request], Awaitable[Response]]
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -93,6 +89,8 @@ def create_app(
     observed = Observed(db)
     callers = Callers(estate, environment, observed)
     api = Api(db, estate, batcher, callers, observed)
+    feed = EventFeed(db, estate, callers)
+    pages = ContractPages(catalog())
     inbound = Inbound(links or Links(estate, Mapper(estate), door), callers, batcher)
 
     @asynccontextmanager
@@ -108,28 +106,32 @@ def create_app(
                 await writing
 
     routes = [
-        Route("/v1/orders", _answering(api.create_orders), methods=["POST"]),
-        Route("/v1/actions/{action}", _answering(api.act), methods=["POST"]),
-        Route("/v1/bulk", _answering(api.bulk), methods=["POST"]),
-        Route("/v1/hooks/{system}/orders", _answering(api.create_orders), methods=["POST"]),
-        Route("/v1/hooks/{system}/{action}", _answering(api.act), methods=["POST"]),
-        Route("/v1/in/{system}", _answering(inbound.take), methods=["POST"]),
-        Route("/v1/in/{system}/{name}", _answering(inbound.take), methods=["POST"]),
-        Route("/v1/orders/{identifier:path}/story", _answering(api.story), methods=["GET"]),
-        Route("/v1/orders/{identifier:path}", _answering(api.order), methods=["GET"]),
-        Route("/v1/positions", _answering(api.positions), methods=["GET"]),
-        Route("/v1/exceptions", _answering(api.exceptions), methods=["GET"]),
-        Route("/v1/exceptions/close", _answering(api.close_exception), methods=["POST"]),
-        Route("/v1/messages/{message_id}", _answering(api.message), methods=["GET"]),
-        Route("/v1/receivers", _answering(api.receivers), methods=["GET"]),
-        Route("/v1/interchanges", _answering(api.interchanges), methods=["GET"]),
-        Route("/v1/clocks", _answering(api.clocks), methods=["GET"]),
-        Route("/v1/pos/days", _answering(api.pos_days), methods=["GET"]),
-        Route("/healthz", _answering(api.healthz), methods=["GET"]),
-        Route("/readyz", _answering(api.readyz), methods=["GET"]),
-        Route("/openapi.json", _answering(api.openapi), methods=["GET"]),
+        Route("/v1/orders", answering(api.create_orders), methods=["POST"]),
+        Route("/v1/actions/{action}", answering(api.act), methods=["POST"]),
+        Route("/v1/bulk", answering(api.bulk), methods=["POST"]),
+        Route("/v1/hooks/{system}/orders", answering(api.create_orders), methods=["POST"]),
+        Route("/v1/hooks/{system}/{action}", answering(api.act), methods=["POST"]),
+        Route("/v1/in/{system}", answering(inbound.take), methods=["POST"]),
+        Route("/v1/in/{system}/{name}", answering(inbound.take), methods=["POST"]),
+        Route("/v1/orders/{identifier:path}/story", answering(api.story), methods=["GET"]),
+        Route("/v1/orders/{identifier:path}", answering(api.order), methods=["GET"]),
+        Route("/v1/positions", answering(api.positions), methods=["GET"]),
+        Route("/v1/exceptions", answering(api.exceptions), methods=["GET"]),
+        Route("/v1/exceptions/close", answering(api.close_exception), methods=["POST"]),
+        Route("/v1/messages/{message_id}", answering(api.message), methods=["GET"]),
+        Route("/v1/events", answering(feed.events), methods=["GET"]),
+        Route("/v1/receivers", answering(api.receivers), methods=["GET"]),
+        Route("/v1/interchanges", answering(api.interchanges), methods=["GET"]),
+        Route("/v1/clocks", answering(api.clocks), methods=["GET"]),
+        Route("/v1/pos/days", answering(api.pos_days), methods=["GET"]),
+        Route("/healthz", answering(api.healthz), methods=["GET"]),
+        Route("/readyz", answering(api.readyz), methods=["GET"]),
+        Route("/v1/contracts", answering(pages.contracts), methods=["GET"]),
+        Route("/v1/contracts/{kind}/{name}/{version}", answering(pages.contract), methods=["GET"]),
+        Route("/asyncapi.json", answering(pages.asyncapi), methods=["GET"]),
+        Route("/openapi.json", answering(api.openapi), methods=["GET"]),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: http_problem})
 
 
 class Api:
@@ -170,7 +172,7 @@ class Api:
             raise ProblemRaised(
                 415, "unsupported_media_type", f"Content-Type {given or '(none)'}: this address reads {wanted}"
             )
-        sent = _sent(request, caller, given)
+        sent = _sent(request, caller, given, self._intake.spoken(request.headers.get("contract-version"), action))
         if many:
             body = bodies.pieces(request, caller.body)
             return await take_many(self._intake, body, caller.system, action, sent)
@@ -185,12 +187,12 @@ class Api:
         identifier = request.path_params["identifier"]
         found = await self._read(views.orders, self._estate, identifier)
         if not found:
-            raise _nothing(f"no order has the identifier {identifier!r}")
+            raise nothing(f"no order has the identifier {identifier!r}")
         if len(found) > 1:
             raise ProblemRaised(
                 409, "conflict", f"{identifier!r} leads to several orders: {', '.join(o['order_id'] for o in found)}"
             )
-        return _json(found[0])
+        return json_answer(found[0])
 
     async def story(self, request: Request) -> Response:
         """Everything that happened to an order, in time order."""
@@ -198,29 +200,29 @@ class Api:
         identifier = request.path_params["identifier"]
         steps = await self._read(views.story, self._estate, identifier)
         if not steps:
-            raise _nothing(f"nothing is known of {identifier!r}")
-        return _json({"identifier": identifier, "steps": steps})
+            raise nothing(f"nothing is known of {identifier!r}")
+        return json_answer({"identifier": identifier, "steps": steps})
 
     async def positions(self, request: Request) -> Response:
         """Stock by SKU, by node, or both."""
         self._callers.system(request)
-        asked = _asked(request, {"sku", "node", "limit"})
+        asked = parameters(request, {"sku", "node", "limit"})
         rows = await self._read(
-            views.positions, self._estate, sku=asked.get("sku"), node=asked.get("node"), limit=_limit(asked)
+            views.positions, self._estate, sku=asked.get("sku"), node=asked.get("node"), limit=limit_of(asked)
         )
-        return _json({"positions": rows})
+        return json_answer({"positions": rows})
 
     async def exceptions(self, request: Request) -> Response:
         """Work for people, the most urgent first."""
         self._callers.system(request)
-        asked = _asked(request, {"reason", "open", "limit"})
+        asked = parameters(request, {"reason", "open", "limit"})
         word = asked.get("open", "true").lower()
         if word not in ("true", "false"):
-            raise _bad("open", word, "true (open ones, the default) or false (closed ones)")
+            raise bad("open", word, "true (open ones, the default) or false (closed ones)")
         rows = await self._read(
-            views.exceptions, reason=asked.get("reason"), is_open=word == "true", limit=_limit(asked)
+            views.exceptions, reason=asked.get("reason"), is_open=word == "true", limit=limit_of(asked)
         )
-        return _json({"exceptions": rows})
+        return json_answer({"exceptions": rows})
 
     async def close_exception(self, request: Request) -> Response:
         """Close an exception on evidence."""
@@ -231,55 +233,55 @@ class Api:
         subject, exception_id, evidence = _closing(body)
         closed = await self._read(views.close_exception, subject, exception_id, str(caller.system.id), evidence)
         if closed is None:
-            raise _nothing(f"there is no open exception {exception_id!r} of {subject!r}")
-        return _json(closed)
+            raise nothing(f"there is no open exception {exception_id!r} of {subject!r}")
+        return json_answer(closed)
 
     async def message(self, request: Request) -> Response:
         """One message: what came in, and what became of it."""
         self._callers.system(request)
-        asked = _asked(request, {"subject"})
+        asked = parameters(request, {"subject"})
         try:
             message_id = UUID(request.path_params["message_id"])
         except ValueError:
-            raise _nothing(f"{request.path_params['message_id']!r} is no message id") from None
+            raise nothing(f"{request.path_params['message_id']!r} is no message id") from None
         found = await self._read(views.message, message_id, subject=asked.get("subject"))
         if found is None:
-            raise _nothing(f"there is no message {message_id}")
-        return _json(found)
+            raise nothing(f"there is no message {message_id}")
+        return json_answer(found)
 
     async def receivers(self, request: Request) -> Response:
         """What receivers have still to be told, by receiver and state."""
         self._callers.system(request)
-        return _json({"receivers": await self._read(views.receivers)})
+        return json_answer({"receivers": await self._read(views.receivers)})
 
     async def interchanges(self, request: Request) -> Response:
         """Interchanges with partners, the newest first."""
         self._callers.system(request)
-        asked = _asked(request, {"system", "open", "limit"})
+        asked = parameters(request, {"system", "open", "limit"})
         is_open = asked.get("open") == "true"
-        rows = await self._read(interchanges_of, asked.get("system"), is_open=is_open, limit=_limit(asked))
-        return _json({"interchanges": rows})
+        rows = await self._read(interchanges_of, asked.get("system"), is_open=is_open, limit=limit_of(asked))
+        return json_answer({"interchanges": rows})
 
     async def clocks(self, request: Request) -> Response:
         """How far the clock of each system is from ours."""
         self._callers.system(request)
-        return _json({"clocks": await self._read(clocks, self._estate)})
+        return json_answer({"clocks": await self._read(clocks, self._estate)})
 
     async def pos_days(self, request: Request) -> Response:
         """What is stated of the tills' business days."""
         self._callers.system(request)
-        asked = _asked(request, {"store", "day", "open", "limit"})
+        asked = parameters(request, {"store", "day", "open", "limit"})
         word = asked.get("open", "false").lower()
         if word not in ("true", "false"):
-            raise _bad("open", word, "true (those that are not complete) or false (all, the default)")
+            raise bad("open", word, "true (those that are not complete) or false (all, the default)")
         try:
             day = date.fromisoformat(asked["day"]) if "day" in asked else None
         except ValueError:
-            raise _bad("day", asked["day"], "a day such as 2026-03-02") from None
+            raise bad("day", asked["day"], "a day such as 2026-03-02") from None
         rows = await self._read(
-            pos_marks.days, store=asked.get("store"), day=day, unfinished=word == "true", limit=_limit(asked)
+            pos_marks.days, store=asked.get("store"), day=day, unfinished=word == "true", limit=limit_of(asked)
         )
-        return _json({"days": rows})
+        return json_answer({"days": rows})
 
     async def _read(self, view: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         async with self._reading:
@@ -289,7 +291,7 @@ class Api:
 
     async def healthz(self, _: Request) -> Response:
         """The process runs."""
-        return _json({"status": "ok"})
+        return json_answer({"status": "ok"})
 
     async def readyz(self, _: Request) -> Response:
         """The database answers, so commands can be taken."""
@@ -306,7 +308,7 @@ class Api:
                 f"the database did not answer within {READY_WITHIN_S:.0f} s: {type(error).__name__}",
                 headers={"Retry-After": "5"},
             ) from error
-        return _json({"status": "ready", "in_hand": self._batcher.in_hand})
+        return json_answer({"status": "ready", "in_hand": self._batcher.in_hand})
 
     async def openapi(self, _: Request) -> Response:
         """The description of all this for programs."""
@@ -316,12 +318,12 @@ class Api:
 # Requests
 
 
-def _sent(request: Request, caller: Caller, content_type: str) -> Sent:
+def _sent(request: Request, caller: Caller, content_type: str, version: int | None) -> Sent:
     signed = caller.signed
     # An Idempotency-Key is not covered by the signature: with another one, anybody could send the same again.
     key = None if signed else _idempotency_key(request)
     return Sent(
-        trace_id=_trace_id(request),
+        trace_id=trace_of(request),
         ref=signed.ref if signed else key,
         keys=signed.keys if signed else (key,) if key else (),
         source_message_id=signed.source_id if signed else key,
@@ -329,11 +331,8 @@ def _sent(request: Request, caller: Caller, content_type: str) -> Sent:
         is_relayed="interlock-edge" in request.headers,
         respond_async=_prefers_async(request),
         content_type=content_type,
+        version=version,
     )
-
-
-def _trace_id(request: Request) -> str:
-    return trace_id_of(request.headers.get("traceparent"))
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -354,25 +353,6 @@ def _prefers_async(request: Request) -> bool:
     return any(wish.strip().lower() == "respond-async" for wish in wishes)
 
 
-def _asked(request: Request, allowed: set[str]) -> dict[str, str]:
-    """The query's parameters; an unknown one is a mistake, because leaving it out would answer another
-    question.
-    """
-    for name in request.query_params:
-        if name not in allowed:
-            raise _bad(name, request.query_params[name], f"one of {', '.join(sorted(allowed))}")
-        if "\0" in request.query_params[name]:
-            raise _bad(name, request.query_params[name], "text without control characters")
-    return {name: value for name, value in request.query_params.items() if value}
-
-
-def _limit(asked: Mapping[str, str]) -> int:
-    given = asked.get("limit", str(ROWS_DEFAULT))
-    if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= ROWS_MAX):
-        raise _bad("limit", given, f"a whole number from 1 to {ROWS_MAX}")
-    return int(given)
-
-
 class _Closing(msgspec.Struct, forbid_unknown_fields=True):
     subject: str
     exception_id: str
@@ -390,58 +370,3 @@ def _closing(body: bytes) -> tuple[str, str, str]:
     if not evidence or "\0" in evidence + asked.subject + asked.exception_id:
         raise ProblemRaised(400, "unreadable", "evidence: say how it was seen that the trouble is over")
     return asked.subject, asked.exception_id, evidence
-
-
-# Answers
-
-
-def _answering(handler: Handler) -> Handler:
-    """The handler, whose every error becomes a problem; what nobody foresaw is logged."""
-
-    async def answering(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except ProblemRaised as raised:
-            return problem_response(raised.problem(_trace_id(request)), raised.headers)
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
-        except Exception as error:
-            trace_id = _trace_id(request)
-            known = answer_to_error(error, trace_id)
-            if known is not None:
-                return known.response()
-            log.exception("request_failed", method=request.method, path=request.url.path, trace_id=trace_id)
-            return problem_response(
-                problem(500, "internal", "an error of ours; it was logged under the trace id", trace_id)
-            )
-
-    return answering
-
-
-async def _http_problem(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = getattr(error, "headers", None)
-    path = request.url.path
-    if status == 404:
-        body = problem(
-            404, "not_found", f"there is nothing at {path}; GET /openapi.json tells what is", _trace_id(request)
-        )
-    elif status == 405:
-        allowed = (headers or {}).get("Allow", "")
-        detail = f"{path} does not take {request.method}, only {allowed}"
-        body = problem(405, "method_not_allowed", detail, _trace_id(request))
-    else:
-        body = problem(status, "bad_request", str(getattr(error, "detail", error)), _trace_id(request))
-    return problem_response(body, headers)
-
-
-def _json(body: object) -> Response:
-    return Response(_encode(body), media_type=JSON)
-
-
-def _nothing(detail: str) -> ProblemRaised:
-    return ProblemRaised(404, "not_found", detail)
-
-
-def _bad(name: str, value: str, expected: str) -> ProblemRaised:
-    return ProblemRaised(400, "bad_request", f"the parameter {name} is {value[:100]!r}, expected {expected}")

@@ -1,5 +1,5 @@
 """What is seen of callers, gathered in memory and written once a second: their clocks, their refused
-signatures, and what waits at the edges that relay.
+signatures, what waits at the edges that relay, and what of our contracts they use.
 
 Memory is bounded by the systems of the estate and the slots of five minutes; what a process had gathered when it was killed
 is lost, and nothing depends on it.
@@ -16,9 +16,11 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
+from interlock.contracts.use import Use
 from interlock.domain.values import SystemId
-from interlock.storage import clocks, edges, signed
+from interlock.storage import clocks, contract_use, edges, signed
 from interlock.storage.clocks import Lags, Slot, slot_of
+from interlock.storage.contract_use import Count, Used
 from interlock.storage.database import Database, Transaction
 from interlock.storage.edges import EdgeId, EdgeReport
 from interlock.storage.signed import Refusals
@@ -40,6 +42,7 @@ class Observed:
         self._lags: dict[Slot, Lags] = {}
         self._refused: dict[Slot, Refusals] = {}
         self._edges: dict[EdgeId, EdgeReport] = {}
+        self._used: dict[Used, Count] = {}
 
     def stated(self, system: SystemId, stated_at: datetime, received_at: datetime) -> None:
         """A live message of the system came at `received_at` and says of itself `stated_at`."""
@@ -71,6 +74,17 @@ class Observed:
             queued_at = None
         self._edges[EdgeId(system, found[1])] = EdgeReport(int(found[2]), queued_at, at)
 
+    def used(self, system: SystemId, use: Use, at: datetime) -> None:
+        """A message of the system used a contract, and these deprecated things of it."""
+        self._use(Used(system, use.contract, use.version, "", at.date()), Count(1, at))
+        for field in use.deprecated:
+            if field:
+                self._use(Used(system, use.contract, use.version, field, at.date()), Count(1, at))
+
+    def _use(self, used: Used, more: Count) -> None:
+        known = self._used.get(used)
+        self._used[used] = Count(known.messages + more.messages, max(known.last_at, more.last_at)) if known else more
+
     async def run(self) -> None:
         """Write what was gathered, again and again."""
         try:
@@ -92,6 +106,10 @@ class Observed:
         reports, self._edges = self._edges, {}
         if reports and not await self._written(lambda tx: edges.save_many(tx, reports)):
             self._edges = reports | self._edges
+        uses, self._used = self._used, {}
+        if uses and not await self._written(lambda tx: contract_use.add_many(tx, uses)):
+            for used, count in uses.items():
+                self._use(used, count)
         if refused:
             log.warning("signatures_refused", systems={slot.system: each.times for slot, each in refused.items()})
             if not await self._written(lambda tx: signed.refused_many(tx, refused)):

@@ -1,4 +1,4 @@
-"""The API described for programs: OpenAPI 3.1, its schemas made by msgspec from the structs of `schemas.py`."""
+"""The API described for programs: OpenAPI 3.1. Bodies are the released contracts, answers the structs of `schemas.py`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
+from interlock.contracts.catalog import catalog, current_version, schema
+from interlock.contracts.documents import components as contract_components
+from interlock.domain.commands import COMMANDS
 from interlock.web.problems import JSON, PROBLEM_JSON, Problem
-from interlock.web.schemas import BODIES, Answer, Body, CloseException, CreateOrder, Story
+from interlock.web.schemas import Answer, CloseException, Story
 
 _ERRORS: Final = {
     "400": "The request or body could not be read; errors names every mistake",
@@ -28,8 +31,9 @@ _READ_ERRORS: Final = ("400", "401", "404", "429", "500", "503")
 
 def openapi() -> dict[str, Any]:
     """The whole document."""
-    types = [*BODIES.values(), CloseException, Answer, Story, Problem]
+    types = [CloseException, Answer, Story, Problem]
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    components |= contract_components(catalog(), "commands")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -59,7 +63,7 @@ def _command_paths() -> dict[str, Any]:
     paths: dict[str, Any] = {
         "/v1/orders": {
             "post": _command(
-                "order.create", CreateOrder, "Take one order; or many, one a line, as application/x-ndjson"
+                "order.create", "order.create", "Take one order; or many, one a line, as application/x-ndjson"
             )
         },
         "/v1/bulk": {
@@ -70,15 +74,16 @@ def _command_paths() -> dict[str, Any]:
     }
     paths["/v1/orders"]["post"]["requestBody"]["content"] |= _lines()
     paths["/v1/orders"]["post"]["operationId"] = "orders"
-    for action, body in BODIES.items():
-        paths[f"/v1/actions/{action}"] = {"post": _command(action, body, (body.__doc__ or "").strip())}
-        paths[f"/v1/hooks/{{system}}/{action}"] = {"post": _hook(action, body)}
-    paths["/v1/hooks/{system}/orders"] = {"post": _hook("orders", CreateOrder)}
+    for action in COMMANDS:
+        means = schema("commands", action, current_version("commands", action))["description"]
+        paths[f"/v1/actions/{action}"] = {"post": _command(action, action, means)}
+        paths[f"/v1/hooks/{{system}}/{action}"] = {"post": _hook(action, action)}
+    paths["/v1/hooks/{system}/orders"] = {"post": _hook("orders", "order.create")}
     paths["/v1/hooks/{system}/orders"]["post"]["requestBody"]["content"] |= _lines()
     return paths
 
 
-def _hook(name: str, body: type[Body]) -> dict[str, Any]:
+def _hook(name: str, body: str) -> dict[str, Any]:
     hook = _command(f"hook_{name}", body, f"The same as {name}, from a system that signs its requests")
     hook["security"] = [{"signature": []}]
     hook["parameters"] = [_path("system"), *hook["parameters"][1:]]
@@ -107,9 +112,9 @@ def _inbound_paths() -> dict[str, Any]:
     }
 
 
-def _command(name: str, body: type[Body] | None, description: str) -> dict[str, Any]:
+def _command(name: str, body: str | None, description: str) -> dict[str, Any]:
     answers = {"200": "Done; or done before, and this is the first answer", "202": "Kept, and waits"}
-    if body is CreateOrder:
+    if body == "order.create":
         answers["201"] = "The order was taken"
     return {
         "operationId": name,
@@ -119,10 +124,13 @@ def _command(name: str, body: type[Body] | None, description: str) -> dict[str, 
             _header("Idempotency-Key", "Stands for this payload for ever; it is the `ref` if the body has none"),
             _header("Prefer", "respond-async: answer as soon as the message is kept"),
             _header("traceparent", "W3C trace context; the trace id is kept with the message"),
+            _header(
+                "Contract-Version", "The version of the contract that the body speaks, if it is not the current one"
+            ),
         ],
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": _ref(body)}} if body else _lines(),
+            "content": {JSON: {"schema": _body(body)}} if body else _lines(),
         },
         "responses": {
             **{
@@ -190,7 +198,26 @@ def _read_paths() -> dict[str, Any]:
                 [_query("system", "with one system"), _query("open", "true: only what is not over yet"), limit],
             )
         },
+        "/v1/events": {
+            "get": _read(
+                "events",
+                "All that happened, as CloudEvents, from any position on; each order's events in their order",
+                [
+                    _query("after", "`next` of the page before, or beginning (the default), or now"),
+                    _query("type", "names or patterns such as order.*, several with commas between"),
+                    _query("channel", "only events of orders of these channels"),
+                    _query("system", "only events that these systems caused"),
+                    _query("order", "only the events of one order, by its id"),
+                    _query("parts", "only these of the 64 parts, such as 0-15,20"),
+                    _query("wait", "seconds to wait for an event where there is none yet, 20 at most"),
+                    limit,
+                ],
+            )
+        },
         "/v1/receivers": {"get": _read("receivers", "What receivers have still to be told, by state", [])},
+        "/v1/contracts": {"get": _open("contracts", "Every contract, with its versions and what of it is deprecated")},
+        "/v1/contracts/{kind}/{name}/{version}": {"get": _contract()},
+        "/asyncapi.json": {"get": _open("asyncapi", "What is sent to subscriptions and receivers, as AsyncAPI 3.0")},
         "/healthz": {"get": _open("healthz", "The process runs")},
         "/readyz": {"get": _open("readyz", "The database answers", ("503",))},
         "/openapi.json": {"get": _open("openapi", "This document")},
@@ -217,6 +244,18 @@ def _open(name: str, description: str, errors: tuple[str, ...] = ("500",)) -> di
     }
 
 
+def _contract() -> dict[str, Any]:
+    found = _open("contract", "The JSON Schema of one version, as it was released", ("400", "404", "500"))
+    found["parameters"] = [
+        {**_path("kind"), "description": "commands, events or messages"},
+        {**_path("name"), "description": "order.created"},
+        {**_path("version"), "description": "1"},
+        _query("format", "json-schema (the default), or avro for events"),
+    ]
+    found["responses"]["200"]["content"] = {"application/schema+json": {"schema": {"type": "object"}}}
+    return found
+
+
 def _ok(answer: type | None = None) -> dict[str, Any]:
     return {"200": {"description": "Here it is", "content": {JSON: {"schema": _ref(answer)}}}}
 
@@ -226,6 +265,10 @@ def _errors(statuses: tuple[str, ...]) -> dict[str, Any]:
         status: {"description": _ERRORS[status], "content": {PROBLEM_JSON: {"schema": _ref(Problem)}}}
         for status in statuses
     }
+
+
+def _body(action: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{action}"}
 
 
 def _ref(kind: type | None) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def create(draft: Draft, command: CreateOrder) -> None:
             pickup_node=pickup_node,
             customer=command.customer,
             recipient=command.recipient,
+            preferred_node=command.preferred_node,
+            promotions=command.promotions,
             total=command.total,
             tax=command.tax,
             shipping=command.shipping,
