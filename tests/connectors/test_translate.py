@@ -76,7 +76,8 @@ def test_an_entry_that_cannot_be_made_is_refused_alone_and_its_neighbours_go_on(
     recipe = compile_recipe(
         "mine",
         mapping(
-            "records: [{each: shelves, action: stock.count, fields: {sku: sku, node: =DC-EAST, ref: '#', counted: {from: n, number: plain}}}]"
+            "records: [{each: shelves, action: stock.count,"
+            " fields: {sku: sku, node: =DC-EAST, ref: '#', counted: {from: n, number: plain}}}]"
         ),
         system=WMS,
         form=Format(kind="json"),

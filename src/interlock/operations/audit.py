@@ -114,7 +114,7 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         "history_whole",
         "Events per order have no gap, and folding them gives the tables.",
-        ("event_numbers", "folding"),
+        ("event_numbers", "event_positions", "folding"),
     ),
     Statement(
         "answered_or_chased",

@@ -647,6 +647,27 @@ select part, order_id, o.seq, coalesce(n.events, 0) as events, n.first, n.last
   left join numbered as n using (part, order_id)
  where (n.events, n.first, n.last) is distinct from (o.seq::bigint, 1, o.seq);
 
+-- event_positions --
+-- The events of a part are numbered from 1 without a gap, and those of an order in its order: who reads by position misses
+-- nothing.
+-- reads all parts: the audit proves every row
+with counted as (
+    select part, count(*) as events, min(position) as first, max(position) as last
+      from events
+     group by part
+)
+select part, null::text as order_id, null::integer as seq, last as position, events
+  from counted
+ where (first, last) is distinct from (1::bigint, events)
+union all
+select e.part, e.order_id, e.seq, e.position, null
+  from events as e
+  join events as later
+    on later.part = e.part
+   and later.order_id = e.order_id
+   and later.seq = e.seq + 1
+ where later.position <= e.position;
+
 
 -- 8. every request is answered or chased -----------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import msgspec
 from interlock.domain.estate import Estate, System
 from interlock.domain.values import SystemId, part_of
 from interlock.storage import clocks as store
+from interlock.storage import contract_use
 from interlock.storage.clocks import Lags
 from interlock.storage.database import Database, Transaction
 
@@ -72,6 +73,7 @@ class ClockWatch:
         if not systems:
             return 0
         store.forget_many(tx, part, now)
+        contract_use.forget_many(tx, part, now)
         return self._tell(tx, part, now, systems)
 
     def _tell(self, tx: Transaction, part: int, now: datetime, systems: Sequence[System]) -> int:

@@ -58,6 +58,8 @@ create table messages (
     settled_at        timestamptz,
     waits_for         text,                            -- parked: what must come first
     waits_until       timestamptz,                     -- parked: when it becomes an exception; null when it has
+    contract          text,                            -- name and version that it was read by; null for what is older
+    context           json,                            -- what was said beside it (a topic, headers); null for nothing
     primary key (part, subject, message_id),
     check (outcome in ('processed', 'duplicate', 'stale', 'parked', 'conflict', 'refused', 'quarantined'))
 ) with (fillfactor = 85);
@@ -153,6 +155,7 @@ create table orders (
     hold_attempts integer       not null,              -- how often its open units were tried in vain
     closed_at     timestamptz,
     wake_at       timestamptz,                         -- when time itself acts on it next
+    recipient     json,                                -- who takes delivery, for the label
     primary key (part, order_id)
 ) with (fillfactor = 85);
 
@@ -288,8 +291,11 @@ create table events (
     system      text        not null,
     occurred_at timestamptz,                           -- by the source's clock
     recorded_at timestamptz not null,                  -- by ours
+    position    bigint      not null,                  -- in its part, from 1 in the order of the commits, without a gap
     primary key (part, order_id, seq)
 );
+
+create unique index events_by_position on events (part, position);
 
 -- What we have to tell receivers, in order per order.
 create table outbox (
@@ -450,6 +456,20 @@ create table clock_lags (
     primary key (part, system, slot)
 );
 
+-- What systems use of our contracts, counted by day: messages of a version, and of a deprecated `field` (else ''). `part` is
+-- part_of(system).
+create table contract_use (
+    part     smallint    not null,
+    system   text        not null,
+    contract text        not null,                      -- commands/order.create
+    version  integer     not null,
+    field    text        not null,
+    day      date        not null,
+    messages bigint      not null,
+    last_at  timestamptz not null,
+    primary key (part, system, contract, version, field, day)
+) with (fillfactor = 50);
+
 -- Requests whose signature was refused, counted over five minutes. Nothing else is kept of them. `part` is part_of(system).
 create table signature_refusals (
     part     smallint    not null,
@@ -460,6 +480,40 @@ create table signature_refusals (
     last_at  timestamptz not null,
     primary key (part, system, slot)
 );
+
+-- A difference between what a system sends and what its contract says, once for each kind and place; the rest is the last example.
+-- `part` is part_of(system).
+create table contract_drift (
+    part       smallint    not null,
+    system     text        not null,
+    contract   text        not null,
+    version    text        not null,
+    kind       text        not null check (
+                   kind in ('unknown_version', 'unknown_field', 'missing_field', 'changed_type', 'other')),
+    path       text        not null,                   -- lines[].price: without the places in lists
+    digest     text        not null,                   -- of the contract that was in force
+    is_held    boolean     not null,                   -- whether the message was quarantined
+    first_at   timestamptz not null,
+    last_at    timestamptz not null,
+    message_id uuid,
+    expected   text        not null,
+    found      text        not null,
+    primary key (part, system, contract, version, kind, path)
+) with (fillfactor = 50);
+
+-- How many messages showed it within an hour; of the kinds `checked`, `warned` and `held`, how many messages there were at all, how
+-- many went on with drift, and how many were quarantined for it. `part` is part_of(system).
+create table contract_drift_slots (
+    part     smallint    not null,
+    system   text        not null,
+    contract text        not null,
+    version  text        not null,
+    kind     text        not null,
+    path     text        not null,
+    slot     timestamptz not null,
+    messages bigint      not null,
+    primary key (part, system, contract, version, kind, path, slot)
+) with (fillfactor = 50);
 
 
 -- What we ask ourselves --------------------------------------------------------------------------------------------------------
@@ -531,3 +585,65 @@ create table pos_days (
 
 create index pos_days_by_day on pos_days (part, business_day);
 create index pos_days_looking on pos_days (part, look_at) where look_at is not null;
+
+-- What the edges of stores said last. `part` is part_of(system/edge), which is the store's where the edge has its name.
+create table edges (
+    part      smallint    not null,
+    system    text        not null,
+    edge      text        not null,
+    waiting   bigint      not null,                 -- behind what it sent then
+    oldest_at timestamptz,                          -- when it had taken that
+    seen_at   timestamptz not null,
+    primary key (part, system, edge)
+) with (fillfactor = 70);
+
+
+-- Who is sent the events -------------------------------------------------------------------------------------------------------
+
+-- A subscription of the estate as a whole. `part` is part_of(its name).
+create table subscriptions (
+    part         smallint    not null,
+    subscription text        not null,
+    begun_at     timestamptz not null,                 -- when it was seen first
+    failures     integer     not null default 0,       -- in a row, over all parts
+    failing_since timestamptz,                         -- the first of them
+    quiet_until  timestamptz,                          -- until then the subscriber wants nothing (Retry-After)
+    paused_at    timestamptz,
+    paused_by    text,                                 -- interlock, or who asked for it
+    paused_why   text,
+    is_told      boolean     not null default false,   -- an exception says that it was paused, and is not closed yet
+    primary key (part, subscription)
+) with (fillfactor = 50);
+
+-- How far a subscription has been served in a part: everything up to the position was delivered, did not concern it, or is a
+-- letter. One process at a time serves it: the holder, until `held_until`.
+create table subscription_parts (
+    part         smallint    not null,
+    subscription text        not null,
+    position     bigint      not null,
+    moved_at     timestamptz not null,
+    sent         bigint      not null default 0,       -- events that were delivered, repetitions included
+    failures     integer     not null default 0,       -- attempts at the event after the position that failed
+    due_at       timestamptz not null,                 -- when to try next
+    last_error   text,
+    holder       uuid,
+    held_until   timestamptz,
+    primary key (part, subscription)
+) with (fillfactor = 50);
+
+-- Events that a subscription could not be given (dead), and those that go to it out of turn because a person wants it (waiting).
+create table subscription_letters (
+    part         smallint    not null,                 -- of the event
+    subscription text        not null,
+    position     bigint      not null,
+    order_id     text        not null,
+    seq          integer     not null,
+    state        text        not null check (state in ('dead', 'waiting')),
+    attempts     integer     not null,
+    put_at       timestamptz not null,
+    due_at       timestamptz not null,                 -- waiting: when to try next
+    last_error   text,
+    primary key (part, subscription, position)
+) with (fillfactor = 70);
+
+create index subscription_letters_waiting on subscription_letters (part, subscription, due_at) where state = 'waiting';

@@ -15,8 +15,22 @@ from interlock.domain.links import Envelope, Format, FormatKind, Party
 from interlock.domain.values import SystemId
 from tests.connectors.ready.taking import estate_of
 
-LINE: dict[str, Any] = {"line_no": 1, "sku": "THEIRS-1", "quantity": 2, "ordered": 3, "uom": "each", "unit_price": "9.99"}
-HEAD = {"id": "peer:PO1/1", "order": "peer:PO1", "source_id": "PO1", "number": "PO1", "currency": "USD", "lines": [LINE]}
+LINE: dict[str, Any] = {
+    "line_no": 1,
+    "sku": "THEIRS-1",
+    "quantity": 2,
+    "ordered": 3,
+    "uom": "each",
+    "unit_price": "9.99",
+}
+HEAD = {
+    "id": "peer:PO1/1",
+    "order": "peer:PO1",
+    "source_id": "PO1",
+    "number": "PO1",
+    "currency": "USD",
+    "lines": [LINE],
+}
 ACCEPTED = {**HEAD, "message": "order.accepted", "placed_at": "2026-03-01T14:30:00Z", "at": "2026-03-01T14:30:01Z"}
 CANCELED = {**HEAD, "message": "order.canceled", "reason": "no stock", "at": "2026-03-02T14:30:01Z"}
 SHIPPED = {

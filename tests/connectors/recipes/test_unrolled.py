@@ -14,7 +14,7 @@ from interlock.connectors.formats.document import Document, Node
 from interlock.connectors.mapping import MappingFailed
 from interlock.connectors.recipes import compile_recipe, settings_of
 from interlock.connectors.recipes.scopes import Scope
-from interlock.connectors.recipes.unrolled import unrolled
+from interlock.connectors.recipes.unrolled import entries_that_hold, rules_that_hold, unrolled
 from interlock.connectors.recipes.wrong import Unfit
 from interlock.contracts.mapping_files import ready_made, ready_mapping
 from interlock.domain.decision import FieldError
@@ -42,7 +42,23 @@ def words_of(value: Any) -> set[str]:
 
 
 RECIPES = {name: compiled(name) for name in INBOUND}
-MAKERS = {(name, rule.place): unrolled(rule.fields) for name, made in RECIPES.items() for rule in made._rules}
+BOTH = (False, True)
+"""Written for any items, and for segments."""
+RULES = [(name, rule) for name, made in RECIPES.items() for rule in made._rules]
+MAKERS = {(name, rule.place): [unrolled(rule.fields, segments=segments) for segments in BOTH] for name, rule in RULES}
+ENTRIES = {
+    (name, rule.place): [entries_that_hold(rule.entries.paths, rule.where, segments=segments) for segments in BOTH]
+    for name, rule in RULES
+    if rule.entries is not None
+}
+HOLDING = {
+    (name, first): [
+        rules_that_hold([(rule.place, rule.holds) for rule in made._rules], first=first, segments=segments)
+        for segments in BOTH
+    ]
+    for name, made in RECIPES.items()
+    for first in (False, True)
+}
 WORDS = {name: st.sampled_from(sorted(words_of(ready_mapping(name)["records"]))) for name in INBOUND}
 
 
@@ -64,6 +80,20 @@ def trees(name: str) -> st.SearchStrategy[Any]:
     return st.recursive(leaves, above, max_leaves=25)
 
 
+def segments_of(name: str) -> st.SearchStrategy[Node]:
+    """Trees of segments alone, whose tags and elements are words of the mapping."""
+    written = sorted(words_of(ready_mapping(name)["records"]))
+    tags = st.sampled_from([word for word in written if word[:1].isupper() and word.isalnum()] or written)
+    texts = st.one_of(WORDS[name], st.sampled_from(["", " ", "1", " A ", "2", "0", "20260301", "USD", "EA", "12.50"]))
+    elements = st.lists(st.one_of(texts, st.lists(texts, max_size=4)), max_size=9)
+
+    def above(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+        below = st.dictionaries(tags, st.lists(inner, max_size=3), max_size=4)
+        return st.builds(lambda found, children: Node(["T", *found], children), elements, below)
+
+    return st.recursive(st.builds(lambda found: Node(["T", *found]), elements), above, max_leaves=20)
+
+
 def given_by(make: Any, scope: Scope) -> Any:
     try:
         return make(scope)
@@ -75,17 +105,42 @@ def given_by(make: Any, scope: Scope) -> Any:
 @given(st.data())
 @pytest.mark.parametrize("name", INBOUND)
 def test_the_fields_of_every_ready_made_rule_are_the_same_both_ways(name: str, data: st.DataObject) -> None:
-    tree = data.draw(trees(name))
-    whole = Document("850", "set 1", tree, b"", {"topic": "t"})
+    tree = data.draw(st.one_of(trees(name), segments_of(name)))
+    messages = {"kind": data.draw(WORDS[name]), "topic": "t", "message": {"type": data.draw(WORDS[name])}}
+    whole = Document(data.draw(WORDS[name]), "set 1", tree, b"", messages)
     around = Scope(tree, None, 0, "", whole)
 
     for rule in RECIPES[name]._rules:
         scopes = [around]
         if rule.entries is not None:
-            scopes = rule.entries.scopes(around)[:3]
-        make = MAKERS[name, rule.place]
+            entries = rule.entries.scopes(around)
+            meant = [
+                (at, each.path, each.place) for at, each in enumerate(entries, 1) if not rule.where or rule.where(each)
+            ]
+            for of in ENTRIES[name, rule.place]:
+                assert [(at, each.path, each.place) for at, each in of(around)] == meant
+                assert [each.address() for _, each in of(around)] == [entries[at - 1].address() for at, *_ in meant]
+            scopes = entries[:3]
         for scope in scopes:
-            assert given_by(make, scope) == given_by(rule.fields.make, scope)
+            expected = given_by(rule.fields.make, scope)
+            for make in MAKERS[name, rule.place]:
+                assert given_by(make, scope) == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("name", INBOUND)
+def test_the_rules_of_every_ready_made_mapping_hold_the_same_both_ways(name: str, data: st.DataObject) -> None:
+    tree = data.draw(st.one_of(trees(name), segments_of(name)))
+    context = {"topic": data.draw(WORDS[name]), "message": {"type": data.draw(WORDS[name])}}
+    scope = Scope(tree, None, 0, "", Document(data.draw(WORDS[name]), "set 1", tree, b"", context))
+
+    places = [rule.place for rule in RECIPES[name]._rules if rule.holds is None or rule.holds(scope)]
+
+    for of in HOLDING[name, False]:
+        assert of(scope) == places
+    for of in HOLDING[name, True]:
+        assert of(scope) == places[:1]
 
 
 @settings(max_examples=25, deadline=None)
@@ -118,3 +173,37 @@ def test_what_is_nested_deeper_than_python_reads_is_called() -> None:
     (made,) = compile_recipe("deep", raw, system=BERLIN, form=None, settings={}).records(document({"x": "1"}))
 
     assert made.fields == {"order": "1"}
+
+
+def test_what_is_asked_in_branches_and_in_loops_is_looked_up_for_each_item_anew() -> None:
+    fields = {
+        "ref": "=1",
+        "order": {"if": {"A.01": "x"}, "then": "B[01=P].02", "else": {"first": ["B[01=Q].02", "B[01=P].02"]}},
+        "reason": {"first": ["B[01=Q].02", "B[01=P].02"]},
+        "lines": {
+            "each": ["L", "M"],
+            "fields": {
+                "line_no": {"first": ["N[01=1].02", "^.N[01=1].02", "$.B[01=P].02"], "number": "plain"},
+                "quantity": {"first": ["^.^.B[01=P].02", "^.N[01=1].02"], "number": True, "default": {"value": 9}},
+            },
+        },
+    }
+    raw = {"records": [{"action": "order.cancel", "fields": fields}]}
+    (rule,) = compile_recipe("loops", raw, system=BERLIN, form=None, settings={})._rules
+    n1, n2 = Node(["N", "1", "7"]), Node(["N", "1", "8"])
+    lines = [
+        Node(["L"], {"N": [n1], "M": [Node(["M"]), Node(["M"], {"N": [n2]})]}),
+        Node(["L"], {"M": [Node(["M"])]}),
+    ]
+    tree = Node(["ST"], {"A": [Node(["A", "y"])], "B": [Node(["B", "P", "3"])], "L": lines})
+    scope = Scope(tree, None, 0, "", Document("850", "set 1", tree, b""))
+    expected = {
+        "ref": "1",
+        "order": "3",
+        "reason": "3",
+        "lines": [{"line_no": 7, "quantity": 3}, {"line_no": 8, "quantity": 3}, {"line_no": 3, "quantity": 3}],
+    }
+
+    assert rule.fields.make(scope) == expected
+    assert unrolled(rule.fields)(scope) == expected
+    assert unrolled(rule.fields, segments=True)(scope) == expected
