@@ -372,6 +372,14 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
         ["delete from events where order_id = 'web:6' and type = 'units.backordered'"],
         {"history_whole": {"order_id": "web:6", "seq": 3, "events": 2, "last": 2}},
     ),
+    "events of an order have changed places for those who read them": (
+        "event_positions",
+        [
+            "update events set position = -position where order_id = 'web:6'",
+            "update events set position = 4 + position where order_id = 'web:6'",
+        ],
+        {"history_whole": {"order_id": "web:6", "seq": 1}},
+    ),
     "an order's header is not what was created": (
         "folding",
         ["update orders set customer = 'somebody else' where order_id = 'web:9'"],
@@ -427,6 +435,24 @@ SPOILS: dict[str, tuple[str, list[str], dict[str, dict[str, Any]]]] = {
         "undelivered",
         ["update outbox set due_at = now() - interval '2 h' where order_id = 'web:9'"],
         {"answered_or_chased": {"order_id": "web:9", "state": "waiting"}},
+    ),
+    "nobody chases an acknowledgment that is missing": (
+        "interchanges_unchased",
+        [
+            "insert into interchanges (part, system, direction, interchange_id, kind, standard, number, control, name, made_at,"
+            " contents, sets, state, sent_at, answer_due_at) values (1, 'wms', 'out', gen_random_uuid(), 'messages', 'x12', 7,"
+            " '000000007', 'a.x12', now(), '[]', 1, 'sent', now(), now() - interval '1 h')"
+        ],
+        {"answered_or_chased": {"system": "wms", "control": "000000007", "state": "sent"}},
+    ),
+    "an acknowledgment waits and nobody sends it": (
+        "interchanges_unchased",
+        [
+            "insert into interchanges (part, system, direction, interchange_id, kind, standard, number, control, name, made_at,"
+            " contents, sets, state, due_at) values (1, 'wms', 'out', gen_random_uuid(), 'acknowledgment', 'x12', 8,"
+            " '000000008', 'b.x12', now(), '[]', 0, 'waiting', now() - interval '2 h')"
+        ],
+        {"answered_or_chased": {"control": "000000008", "state": "waiting"}},
     ),
     "an exception has no owner": (
         "unowned",

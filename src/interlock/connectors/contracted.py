@@ -54,17 +54,14 @@ def held(document: Document, checked: Checked) -> Problem:
             f"says, in {count}: change the contract and the mapping, or have the sender mend it"
         ),
         errors=tuple(
-            FieldError(each.path, each.found[:VALUE_MAX], f"{each.kind}: expected {each.expected}")
-            for each in checked.drifts
+            FieldError(each.path, each.found[:VALUE_MAX], f"{each.expected} ({each.kind})") for each in checked.drifts
         ),
     )
 
 
 def warned(checked: Checked) -> tuple[str, ...]:
     """The notes on a document that goes on in spite of drift."""
-    return tuple(
-        dict.fromkeys(f"drift from {checked.name()}: {each.kind} {each.general()}" for each in checked.drifts)
-    )
+    return tuple(dict.fromkeys(f"drift from {checked.name()}: {each.kind} {each.general()}" for each in checked.drifts))
 
 
 def _asked(name: str, path: str) -> Callable[[Scope], Any] | None:

@@ -1,7 +1,7 @@
 """Notes drift from contracts: of everything that comes in by a link with a contract, what was checked and what differed.
 
-An observer of the inlet. It gathers in memory and writes once a second, so that no message costs a write; what was not written when
-a process dies is lost to the counts, and the messages themselves are all kept.
+An observer of the inlet. It gathers in memory and writes once a second, so that no message costs a write; what was not written
+when a process dies is lost to the counts, and the messages themselves are all kept.
 """
 
 from __future__ import annotations

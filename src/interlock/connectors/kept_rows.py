@@ -1,11 +1,12 @@
 """How rows that are kept without their header say what their columns are: in their content type, so that they can be read again.
 
-    text/csv; charset=cp1252; header=absent; delimiter=%3B; columns=TRANS_NO,STAT,LN        (RFC 4180, and our two more)
+text/csv; charset=cp1252; header=absent; delimiter=%3B; columns=TRANS_NO,STAT,LN        (RFC 4180, and our two more)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -25,6 +26,7 @@ def with_columns(content_type: str, columns: Sequence[str]) -> str:
     return f"{content_type}; columns={names}" if len(names) <= COLUMNS_MAX else content_type
 
 
+@lru_cache(1_000)
 def parameters(content_type: str) -> tuple[str, dict[str, str]]:
     """A content type's media type and parameters, in lower case but for the values."""
     media, *rest = content_type.split(";")

@@ -38,7 +38,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """One record that came in: verbatim, with who sent it, and the command that was read from it, if it could be.
 
-    `contract` names contract and version by which it was read, or should have been; `context` is what was said beside it, as JSON.
+    `contract` names contract and version by which it was read, or should have been; `context` is what was said beside it,
+    as JSON.
     """
 
     message_id: UUID
