@@ -1,4 +1,4 @@
-"""The command line: `interlock serve | work | demo | init | estate | migrate | ingest | trace | status | audit | bench`, …
+"""The command line: `interlock serve | work | demo | init | estate | connect | migrate | ingest | trace | status | audit`, …
 
 Every command that prints data takes `--json`. Settings come from options, then from INTERLOCK_ESTATE,
 INTERLOCK_DATABASE_URL, INTERLOCK_DATA_DIR and INTERLOCK_PG_BIN, then from defaults.
@@ -9,12 +9,48 @@ from __future__ import annotations
 import logging
 import sys
 
-from interlock.cli import clocks, estate_secrets, everyday, masters, reversal, simulate
+from interlock.cli import (
+    clocks,
+    connect,
+    contracts,
+    contracts_external,
+    contracts_published,
+    edge,
+    estate_secrets,
+    everyday,
+    interchanges,
+    masters,
+    pos,
+    redeliver,
+    replay,
+    reversal,
+    simulate,
+    subscriptions,
+)
 from interlock.cli.options import EXIT_BAD, app
 from interlock.domain.errors import EstateInvalid, InterlockError
 from interlock.terminal import err, log_to_stderr
 
-__all__ = ["app", "clocks", "estate_secrets", "everyday", "main", "masters", "reversal", "simulate"]
+__all__ = [
+    "app",
+    "clocks",
+    "connect",
+    "contracts",
+    "contracts_external",
+    "contracts_published",
+    "edge",
+    "estate_secrets",
+    "everyday",
+    "interchanges",
+    "main",
+    "masters",
+    "pos",
+    "redeliver",
+    "replay",
+    "reversal",
+    "simulate",
+    "subscriptions",
+]
 
 
 def main() -> None:

@@ -59,19 +59,19 @@ def connect_try(
     """Show what each record of a file would become, field by field, and what would be refused. Writes nothing."""
     world = load_estate(Settings.of(estate=estate).estate)
     mapper = Mapper(world)
-    links = Links(world, mapper, _Nobody())
-    sender = _system(world, system)
+    links = Links(world, mapper, Nobody())
+    sender = system_of(world, system)
     bounds = Bounds(sender.limits.unpacked_bytes_max, sender.limits.unpacked_ratio_max)
     report = _Report(limit, as_json)
-    given = _pairs("setting", setting)
+    given = pairs_of("setting", setting)
     for file in files:
-        chosen = _link(sender, link, mapping, kind, given, file.name)
+        chosen = link_of(sender, link, mapping, kind, given, file.name)
         report.begin(file, chosen)
         with file.open("rb") as opened:
             try:
                 for content in contents(opened, bounds):
                     beside = {"file": file.name, **({"entry": content.name} if content.name else {})}
-                    beside |= _pairs("context", context)
+                    beside |= pairs_of("context", context)
                     if not content.skipped:
                         report.try_one(content, partial(_tried, links, mapper, sender, chosen, beside))
             except UnpackRefused as wrong:
@@ -122,13 +122,13 @@ def connect_check(estate: EstateOption = None, as_json: JsonOption = False) -> N
 
 def link_mistakes(estate: Estate) -> list[str]:
     """What is wrong with the mappings that links of the estate use, in sentences."""
-    return Links(estate, Mapper(estate), _Nobody()).mistakes()
+    return Links(estate, Mapper(estate), Nobody()).mistakes()
 
 
 # Choosing
 
 
-class _Nobody:
+class Nobody:
     """A door that nobody goes through: trying writes nothing."""
 
     def process(self, arrivals: Sequence[Any]) -> list[Any]:
@@ -136,14 +136,15 @@ class _Nobody:
         raise AssertionError(f"{len(arrivals)} arrivals where nothing is to be written")
 
 
-def _system(estate: Estate, system: str) -> System:
+def system_of(estate: Estate, system: str) -> System:
+    """A system by its id. Raises InvalidValue."""
     for each in estate.systems.values():
         if each.id == system:
             return each
     raise InvalidValue("system", system, f"a system of the estate: {', '.join(estate.systems)}")
 
 
-def _link(system: System, name: str, mapping: str, kind: str, settings: dict[str, str], file: str) -> LinkIn:
+def link_of(system: System, name: str, mapping: str, kind: str, settings: dict[str, str], file: str) -> LinkIn:
     """The link that a file would come by, or one made up of what the options say."""
     if mapping or kind:
         found = _named(system, name, file) if name else None
@@ -177,7 +178,8 @@ def _named(system: System, name: str, file: str) -> LinkIn:
     return found[0]
 
 
-def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+def pairs_of(option: str, given: list[str] | None) -> dict[str, str]:
+    """What an option that may be repeated says, each as NAME=VALUE. Raises InvalidValue."""
     pairs = {}
     for each in given or ():
         name, equals, value = each.partition("=")

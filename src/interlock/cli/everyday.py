@@ -1,4 +1,4 @@
-"""The everyday commands: serve, work, demo, init, estate, migrate, ingest, redeliver, trace, status, audit, bench."""
+"""The everyday commands: serve, work, demo, init, estate, migrate, ingest, trace, status, audit, bench."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import msgspec
 import typer
 
 from interlock.bootstrap import Settings, open_app, open_database, steady_memory
+from interlock.cli.connect import link_mistakes
 from interlock.cli.options import (
     EXIT_BAD,
     EXIT_USAGE,
@@ -31,10 +32,9 @@ from interlock.cli.options import (
 from interlock.cli.processes import helpers, stop_with_starter
 from interlock.contracts.estate_file import check_estate, load_estate, starter
 from interlock.contracts.estate_map import as_mermaid, as_svg, estate_rows
-from interlock.domain.errors import InvalidValue
-from interlock.domain.values import OrderId, SystemId
+from interlock.domain.errors import InvalidValue, PeerUnreachable
 from interlock.operations.audit import audit as run_audit
-from interlock.storage import database, outbox, views
+from interlock.storage import database, views
 from interlock.storage.status import status as read_status
 from interlock.terminal import err, lag, out, print_json, print_rows, print_table, say
 from interlock.web.api import create_app
@@ -62,7 +62,11 @@ def serve(
         if not joins:
             _check_free(host, port)
         server = WebServer(
-            create_app(interlock.db, interlock.estate, interlock.door, batch_threads=batch_threads), host, port
+            create_app(
+                interlock.db, interlock.estate, interlock.door, batch_threads=batch_threads, links=interlock.links
+            ),
+            host,
+            port,
         )
         steady_memory()
         with (
@@ -123,14 +127,26 @@ def demo(
 def bench(
     orders: Annotated[int, typer.Option(help="Orders of the engine's measure; the others are scaled to it.")] = 24_000,
     workers: Annotated[int, typer.Option(help="Engine processes.")] = 2,
+    files: Annotated[bool, typer.Option(help="Measure files of each format as well.")] = True,
+    only_files: Annotated[bool, typer.Option("--only-files", help="Measure nothing but files.")] = False,
+    megabytes: Annotated[float, typer.Option(min=0.1, max=500, help="The size of each file.")] = 8.0,
     database_url: UrlOption = None,
     data_dir: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure orders per second against the bare floor of the same PostgreSQL."""
-    from interlock.bench import print_report  # starts processes; nobody else needs it
+    """Measure orders per second against the bare floor of the same PostgreSQL, and files against a bare parser."""
+    from interlock.bench import files as file_bench  # starts processes; nobody else needs it
+    from interlock.bench import print_report
     from interlock.bench import run as run_bench
 
+    if files or only_files:
+        measured = file_bench.run(mb=megabytes, tell=err.print if not as_json else lambda _: None)
+        if as_json:
+            sys.stdout.write(measured.as_json().decode() + "\n")
+        else:
+            file_bench.print_files(measured, out)
+        if only_files:
+            return
     settings = Settings.of(database_url=database_url)
     report = run_bench(
         data_dir=data_dir, database_url=settings.database_url, orders=orders, workers=workers, json=as_json
@@ -157,29 +173,38 @@ def migrate(database_url: UrlOption = None, data_dir: DataOption = None, as_json
 def ingest(
     system: Annotated[str | None, typer.Argument(help="The system whose files these are.")] = None,
     files: Annotated[list[Path] | None, typer.Argument(help="Files to drop into its folder first.")] = None,
-    records: Annotated[str | None, typer.Option(help="Which folder, where the system has several.")] = None,
+    link: Annotated[
+        str | None,
+        typer.Option("--link", "--records", help="Which link, where the system has several: name, records or mapping."),
+    ] = None,
     estate: EstateOption = None,
     database_url: UrlOption = None,
     data_dir: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take in what lies in the drop folders, once; with files, drop copies of them first."""
+    """Take in what lies in the drop folders and on SSH servers, once; with files, drop copies of them first."""
     with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
-        folders = interlock.folders if system is None else [interlock.folder(system, records)]
-        dropped: set[str] = set()
+        folders = interlock.folders if system is None else [interlock.folder(system, link)]
         for file in files or []:
             folder = folders[0]
             folder.path.mkdir(parents=True, exist_ok=True)
             half = folder.path / f".{file.name}.part"
             shutil.copyfile(file, half)
             half.rename(folder.path / file.name)
-            dropped.add(file.name)
-        results = []
-        # A file counts as whole when it has not changed for a while: look twice.
-        for _ in range(2):
-            results += [result for folder in folders for result in folder.poll(datetime.now(UTC))]
-            threading.Event().wait(max((folder.folder.stable_s for folder in folders), default=0.0) + 0.1)
-        results += [result for folder in folders for result in folder.poll(datetime.now(UTC))]
+        results, troubles = [], dict[str, str]()
+        # A file counts as whole when it has not changed for a while: look more than once.
+        for look in range(3):
+            if look:
+                threading.Event().wait(max((folder.folder.stable_s for folder in folders), default=0.0) + 0.1)
+            for folder in folders:
+                try:
+                    results += folder.poll(datetime.now(UTC))
+                except PeerUnreachable as error:  # one server that is away does not hold up the other folders
+                    troubles[str(folder.path)] = str(error)
+        for folder in folders:
+            folder.close()
+    for trouble in troubles.values():
+        err.print(f"interlock: {trouble}", style="red", markup=False, highlight=False)
     rows = [msgspec.to_builtins(result) for result in results]
     if as_json:
         print_json(rows)
@@ -199,36 +224,8 @@ def ingest(
                 for row in rows
             ],
         )
-    if any(row["state"] in ("rejected", "failed") for row in rows):
+    if troubles or any(row["state"] in ("partial", "rejected", "failed") for row in rows):
         raise typer.Exit(EXIT_BAD)
-
-
-@app.command()
-def redeliver(
-    receiver: Annotated[str, typer.Argument(help="The system whose dead letters go out again.")],
-    orders: Annotated[list[str] | None, typer.Argument(help="Only those of these orders, by id.")] = None,
-    estate: EstateOption = None,
-    database_url: UrlOption = None,
-    data_dir: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Send dead letters again, once their cause is mended."""
-    with open_app(Settings.of(estate=estate, database_url=database_url, data_dir=data_dir)) as interlock:
-        if receiver not in interlock.estate.systems:
-            raise InvalidValue("receiver", receiver, f"one of {', '.join(interlock.estate.systems)}")
-        count = interlock.db.transaction(
-            lambda tx: outbox.redeliver_many(
-                tx,
-                outbox.ALL_PARTS,
-                SystemId(receiver),
-                now=datetime.now(UTC),
-                order_ids=[OrderId(order) for order in orders] if orders else None,
-            )
-        )
-    if as_json:
-        print_json({"receiver": receiver, "waiting_again": count})
-    else:
-        out.print(f"{count} dead letters of {receiver} wait for delivery again", highlight=False)
 
 
 # Looking
@@ -340,13 +337,17 @@ def estate_check(
     """Check the estate file and report every mistake in one go."""
     file = Settings.of(estate=path).estate
     mistakes = check_estate(file)
+    # Only what an estate without mistakes says can be looked into further: whether its mappings make sense.
+    in_mappings = [] if mistakes else link_mistakes(load_estate(file))
     if as_json:
-        print_json({"file": str(file), "valid": not mistakes, "mistakes": mistakes})
+        of_mappings = [{"file": str(file), "problem": each} for each in in_mappings]
+        print_json({"file": str(file), "valid": not (mistakes or in_mappings), "mistakes": [*mistakes, *of_mappings]})
     else:
-        for mistake in mistakes:
+        for mistake in [*mistakes, *in_mappings]:
             out.print(str(mistake), markup=False, highlight=False)
-        out.print(f"{file}: {len(mistakes)} mistakes" if mistakes else f"{file}: valid", highlight=False)
-    if mistakes:
+        count = len(mistakes) + len(in_mappings)
+        out.print(f"{file}: {count} mistakes" if count else f"{file}: valid", highlight=False)
+    if mistakes or in_mappings:
         raise typer.Exit(EXIT_BAD)
 
 

@@ -262,7 +262,7 @@ class Inlet:
             trace_id=origin.trace_id,
             file=origin.file,
             record=f"{origin.entry}: {reading.place}" if origin.entry else reading.place,
-            contract=self.translator.contract,
+            contract=reading.checked.name() if reading.checked is not None else self.translator.contract,
             context=_encode(origin.context) if origin.context else None,
         )
 

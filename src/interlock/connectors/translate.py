@@ -102,31 +102,40 @@ class Translator:
         if self.contracted is None or (checked := self.contracted.check(document)) is None:
             return self._mapped(document)
         if checked.verdict == "quarantine":
-            return [(self._failed(document, held(document, checked))._replace(checked=checked), None)]
+            failed = self._failed(document, held(document, checked), checked)
+            return [(failed._replace(mark=self.recipe.mark_of(document)), None)]
         if checked.verdict == "warn":
             document = document._replace(notes=(*document.notes, *warned(checked)))
-        (first, made), *others = self._mapped(document)
-        return [(first._replace(checked=checked), made), *others]
+        return self._mapped(document, checked)
 
-    def _mapped(self, document: Document) -> list[tuple[Reading, Made | None]]:
+    def _mapped(self, document: Document, checked: Checked | None = None) -> list[tuple[Reading, Made | None]]:
         try:
             made = self.recipe.records(document)
         except MappingFailed as failed:
-            return [(self._failed(document, failed.problem)._replace(mark=self.recipe.mark_of(document)), None)]
+            reading = self._failed(document, failed.problem, checked)
+            return [(reading._replace(mark=self.recipe.mark_of(document)), None)]
         if not made:
             problem = Problem(
                 reason="no_rule",
                 explanation=f"the mapping {self.recipe.name} has no rule for this {document.kind}",
                 errors=(FieldError("", document.kind, f"one of: {self.recipe.rules()}"),),
             )
-            return [(self._failed(document, problem), None)]
-        first = self._made(document, made[0], document.raw, self._type_of(document), document.notes), made[0]
+            return [(self._failed(document, problem, checked), None)]
+        first = self._made(document, made[0], document.raw, self._type_of(document), document.notes, checked), made[0]
         if len(made) == 1:
             return [first]
         content_type = f"application/vnd.interlock.record+json; of={document.place}"
         return [first, *[(self._made(document, each, each.body(), content_type, ()), each) for each in made[1:]]]
 
-    def _made(self, document: Document, made: Made, body: bytes, content_type: str, notes: tuple[str, ...]) -> Reading:
+    def _made(
+        self,
+        document: Document,
+        made: Made,
+        body: bytes,
+        content_type: str,
+        notes: tuple[str, ...],
+        checked: Checked | None = None,
+    ) -> Reading:
         command: AnyCommand | None = None
         problem: Problem | None = made.failed.problem if made.failed is not None else None
         if made.action:
@@ -135,11 +144,14 @@ class Translator:
             except MappingFailed as failed:
                 problem = self.recipe.traced(document, made, failed).problem
         place = f"{document.place} {made.part}" if made.part else document.place
-        return Reading(place, document.kind, body, content_type, command, problem, made.mark, made.skipped, notes)
-
-    def _failed(self, document: Document, problem: Problem) -> Reading:
         return Reading(
-            document.place, document.kind, document.raw, self._type_of(document), problem=problem, notes=document.notes
+            place, document.kind, body, content_type, command, problem, made.mark, made.skipped, notes, checked
+        )
+
+    def _failed(self, document: Document, problem: Problem, checked: Checked | None = None) -> Reading:
+        content_type, notes = self._type_of(document), document.notes
+        return Reading(
+            document.place, document.kind, document.raw, content_type, problem=problem, notes=notes, checked=checked
         )
 
     def _type_of(self, document: Document) -> str:

@@ -82,6 +82,8 @@ def keep_many(tx: Sender, part: int, arrivals: Sequence[Arrival], outcomes: Sequ
         reasons=Texts([o.reason or None for o in outcomes]),
         waits_for=Texts([o.waits_for or None for o in outcomes]),
         waits_until=Times([o.waits_until for o in outcomes]),
+        contracts=Texts([a.contract for a in arrivals]),
+        contexts=Jsons([a.context for a in arrivals]),
     )
 
 

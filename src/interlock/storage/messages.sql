@@ -16,16 +16,18 @@ select part
 -- Keep messages verbatim. Without an outcome they wait for a worker, and their command waits with them.
 insert into messages
        (part, subject, message_id, system, source_message_id, file, record, received_at, occurred_at, time_zone,
-        trace_id, content_type, body, action, business_key, command, outcome, reason, settled_at, waits_for, waits_until)
+        trace_id, content_type, body, action, business_key, command, outcome, reason, settled_at, waits_for, waits_until,
+        contract, context)
 select %(part)s, subject, message_id, system, source_message_id, file, record, received_at, occurred_at, time_zone,
        trace_id, content_type, body, action, business_key, command, outcome, reason,
-       case when outcome is not null then %(now)s end, waits_for, waits_until
+       case when outcome is not null then %(now)s end, waits_for, waits_until, contract, context
   from unnest(%(subjects)s, %(message_ids)s, %(systems)s, %(source_message_ids)s, %(files)s, %(records)s,
               %(received_at)s, %(occurred_at)s, %(time_zones)s, %(trace_ids)s, %(content_types)s, %(bodies)s,
-              %(actions)s, %(business_keys)s, %(commands)s, %(outcomes)s, %(reasons)s, %(waits_for)s, %(waits_until)s)
+              %(actions)s, %(business_keys)s, %(commands)s, %(outcomes)s, %(reasons)s, %(waits_for)s, %(waits_until)s,
+              %(contracts)s, %(contexts)s)
        as t (subject, message_id, system, source_message_id, file, record,
              received_at, occurred_at, time_zone, trace_id, content_type, body,
-             action, business_key, command, outcome, reason, waits_for, waits_until)
+             action, business_key, command, outcome, reason, waits_for, waits_until, contract, context)
     on conflict (part, subject, message_id) do nothing;
 
 -- settle_many --
