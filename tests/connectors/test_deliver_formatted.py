@@ -201,7 +201,7 @@ def test_a_mapping_that_fails_on_a_message_refuses_it_alone(db: Database, tmp_pa
     report = deliver(db, of_dc(x12_folder(tmp_path), mapping)).receivers[DC]
 
     assert (report.sent, report.dead, list(tmp_path.iterdir())) == (0, 1, [])
-    assert "which the mapping requires" in report.error
+    assert "because the mapping requires one" in report.error
 
 
 def test_a_message_without_a_rule_is_settled_with_a_note_and_nothing_is_sent(db: Database, tmp_path: Path) -> None:

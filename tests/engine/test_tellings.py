@@ -43,7 +43,11 @@ def play(door: Door) -> None:
     )
     cancel = CancelOrder(order_id=ONE, ref="c", lines=(LineUnits(line_no=1, quantity=1),), reason="changed mind")
     ship = ConfirmShipment(
-        order_id=ONE, assignment_no=1, ref="S1", carrier="UPS", packages=(Package(tracking="1Z", carrier="UPS", lines=()),)
+        order_id=ONE,
+        assignment_no=1,
+        ref="S1",
+        carrier="UPS",
+        packages=(Package(tracking="1Z", carrier="UPS", lines=()),),
     )
     outcomes = door.process([arrival(taken), arrival(cancel), arrival(ship, "wms")])
     assert [outcome.outcome for outcome in outcomes] == ["processed"] * 3

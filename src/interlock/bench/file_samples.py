@@ -13,8 +13,11 @@ from interlock.contracts.estate_file import read_estate
 from interlock.domain.errors import InvalidValue
 from interlock.domain.estate import Estate
 from interlock.domain.links import Field, Format, Layout
+from interlock.domain.partner_contracts import ContractVersion, PartnerContract
 
 FIXED_BYTES: Final = 40
+CANONICAL: Final = "order.create"
+"""Instead of a mapping: each line is a command of ours, as it is."""
 
 _ESTATE: Final = """
 interlock: 1
@@ -49,6 +52,7 @@ class Sample(NamedTuple):
     commands_per_unit: int = 1
     settings: Mapping[str, str] = {}
     inline: Mapping[str, Any] | None = None
+    contract: PartnerContract | None = None
 
 
 @cache
@@ -134,7 +138,7 @@ def _fixed(size: int) -> tuple[bytes, int]:
 # Documents
 
 
-def _shop_orders(size: int) -> tuple[bytes, int]:
+def _shop_orders(size: int, more: Mapping[str, Any] = {}) -> tuple[bytes, int]:
     def order(n: int) -> bytes:
         lines = [
             {
@@ -174,6 +178,112 @@ def _shop_orders(size: int) -> tuple[bytes, int]:
             "note": "",
             "tags": "",
             "gateway": "cards",
+            **more,
+        }
+        return msgspec.json.encode(body) + b"\n"
+
+    return _until(size, (order(n) for n in count(1)))
+
+
+def _large_shop_orders(size: int) -> tuple[bytes, int]:
+    """Orders of three lines with what shops send beside it: 1.2 kB each."""
+    return _shop_orders(size, _BESIDE)
+
+
+_BESIDE: Final[dict[str, Any]] = {
+    "token": "2f1c8f0c6a5d4b7e9a3d1e0f5b6c7d8e",
+    "cart_token": "68778783ad298f1c80c3bafcddeea02f",
+    "source_name": "web",
+    "buyer_accepts_marketing": False,
+    "confirmed": True,
+    "taxes_included": False,
+    "total_discounts": "0.00",
+    "subtotal_price": "119.94",
+    "landing_site": "/collections/all?ref=newsletter",
+    "browser_ip": "203.0.113.17",
+    "processing_method": "direct",
+    "discount_codes": [],
+}
+
+
+_TEXT: Final = {"type": "string", "maxLength": 255}
+_AMOUNT: Final = {"type": "string", "pattern": "^-?[0-9]+([.][0-9]+)?$"}
+
+
+def _object(required: str, **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required.split()}
+
+
+SHOP_CONTRACT: Final = PartnerContract(
+    name="shop-orders",
+    versions=(
+        ContractVersion(
+            version="1",
+            schema=_object(
+                "id name created_at currency line_items",
+                **{
+                    **dict.fromkeys(("name", "note", "tags", "gateway"), _TEXT),
+                    **dict.fromkeys(("id", "order_number"), {"type": "integer"}),
+                    **dict.fromkeys(("created_at", "updated_at"), {"type": "string", "format": "date-time"}),
+                    **dict.fromkeys(("total_price", "total_tax"), _AMOUNT),
+                },
+                **dict.fromkeys(("token", "cart_token", "source_name", "landing_site", "processing_method"), _TEXT),
+                **dict.fromkeys(("total_discounts", "subtotal_price"), _AMOUNT),
+                **dict.fromkeys(("buyer_accepts_marketing", "confirmed", "taxes_included"), {"type": "boolean"}),
+                browser_ip={"type": "string", "format": "ipv4"},
+                discount_codes={"type": "array"},
+                cancelled_at={"type": ["string", "null"]},
+                currency={"type": "string", "pattern": "^[A-Z]{3}$"},
+                email={"type": "string", "format": "email"},
+                financial_status={"enum": ["pending", "authorized", "paid", "voided", "refunded"]},
+                test={"type": "boolean"},
+                customer=_object("id", id={"type": "integer"}, first_name=_TEXT, last_name=_TEXT),
+                shipping_address=_object(
+                    "country_code", country_code=_TEXT, province_code=_TEXT, zip=_TEXT, city=_TEXT, address1=_TEXT
+                ),
+                shipping_lines={"type": "array", "items": _object("code price", code=_TEXT, price=_AMOUNT)},
+                line_items={
+                    "type": "array",
+                    "items": _object(
+                        "id sku quantity price",
+                        **dict.fromkeys(("id", "quantity", "variant_id"), {"type": "integer", "minimum": 1}),
+                        **dict.fromkeys(("sku", "title"), _TEXT),
+                        price=_AMOUNT,
+                    ),
+                },
+            ),
+        ),
+    ),
+)
+
+
+def _canonical_orders(size: int) -> tuple[bytes, int]:
+    """Our own order.create of 1.2 kB, as the API and brokers take it."""
+
+    def order(n: int) -> bytes:
+        lines = [
+            {
+                "line_no": str(place),
+                "sku": f"SKU-{(n * 3 + place) % 9_000:06}",
+                "quantity": place,
+                "unit_price": "19.99",
+                "uom": "each",
+            }
+            for place in range(1, 11)
+        ]
+        body = {
+            "order_id": f"WEB-{n:012}",
+            "channel": "web",
+            "placed_at": "2026-03-01T14:30:00Z",
+            "currency": "USD",
+            "fulfillment": "delivery",
+            "customer": f"customer-{n % 5_000:08}",
+            "destination": {"country": "US", "region": "KY", "postal_code": "40202"},
+            "lines": lines,
+            "shipping": "0.00",
+            "tax": "0.00",
+            "occurred_at": "2026-03-01T14:30:00Z",
+            "status": "placed by the customer in the web shop",
         }
         return msgspec.json.encode(body) + b"\n"
 
@@ -211,6 +321,24 @@ def _order_850(n: int) -> list[str]:
     return [
         f"BEG*00*SA*PO{n:08}**20260301", "CUR*BY*USD", "REF*DP*038", "DTM*002*20260305",
         "N1*ST*A CUSTOMER*92*0001", "N3*1 MAIN STREET", "N4*LOUISVILLE*KY*40202*US", *lines, "CTT*5",
+    ]  # fmt: skip
+
+
+def _shipped_945(n: int) -> list[str]:
+    lines = [
+        line
+        for place in range(1, 6)
+        for line in (
+            f"LX*{place}",
+            f"MAN*GM*{'00':0>2}{n:013}{place:05}",
+            f"W12*SH*{place}*{place}*0*EA**SK*SKU-{(n + place) % 9_000:05}",
+            "G69*A thing that is sold by the piece",
+            f"N9*LI*{place}",
+        )
+    ]
+    return [
+        f"W06*F*peer:{n:08}/1*20260305*SH{n:08}", "N1*SF*THE WAREHOUSE*92*0001", "N1*ST*A CUSTOMER*92*0002", "N3*1 MAIN STREET",
+        "N4*LOUISVILLE*KY*40202*US", "G62*11*20260305*1*143000", "W27*M*UPSN*UPS GROUND", *lines, "W03*15*20*LB",
     ]  # fmt: skip
 
 
@@ -273,9 +401,18 @@ SAMPLES: Final = (
     Sample("csv, by a mapping", Format(kind="csv"), "counts", _mapped_counts, "rows", inline=COUNT_MAPPING),
     Sample("fixed width, EBCDIC", FIXED, "counts", _fixed, "rows", inline=FIXED_MAPPING),
     Sample("json lines, shopify", Format(kind="ndjson"), "shopify", _shop_orders),
+    Sample("json lines, canonical orders of 1.2 kB", Format(kind="ndjson"), CANONICAL, _canonical_orders),
+    Sample(
+        "json lines, shopify orders of 1.2 kB with a contract",
+        Format(kind="ndjson"),
+        "shopify",
+        _large_shop_orders,
+        contract=SHOP_CONTRACT,
+    ),
     Sample(
         "x12 850", Format(kind="x12"), "x12-marketplace", _x12("850", "PO", _order_850), settings={"channel": "edi"}
     ),
+    Sample("x12 945", Format(kind="x12"), "x12-warehouse", _x12("945", "SW", _shipped_945)),
     Sample("edifact ORDERS", Format(kind="edifact"), "edifact-retail", _edifact, settings={"channel": "edi"}),
     Sample("poslog", Format(kind="poslog"), "poslog-store", _poslog, settings={"channel": "till"}),
 )

@@ -235,7 +235,8 @@ class QuickReader(ReportReader):
             if entry.line_no is not None:
                 keys += 1
                 numbered = True
-                line_no = read_line_no(entry.line_no)
+                number = entry.line_no
+                line_no = number if type(number) is int and 0 < number < 1000 else read_line_no(number)
             if entry.uom is not None:
                 keys += 1
                 if entry.uom and entry.uom != EACH:
@@ -253,11 +254,13 @@ class QuickReader(ReportReader):
                 unit_price = known
             sku = skus.get(theirs) or self._sku(theirs)
             quantity = entry.quantity
+            if type(quantity) is not int or not 0 < quantity < 1000:
+                quantity = read_quantity(quantity)
             lines.append(
                 NewLine(
                     line_no=line_no,
                     sku=sku,
-                    quantity=quantity if type(quantity) is int and 0 < quantity < 1000 else read_quantity(quantity),
+                    quantity=quantity,
                     uom=uom,
                     unit_price=unit_price,
                     source_sku="" if theirs == sku else theirs,

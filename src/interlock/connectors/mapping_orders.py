@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, cast, get_args
 
-from interlock.connectors.mapping_errors import suggestion
+from interlock.connectors.mapping_errors import show, suggestion
 from interlock.connectors.mapping_fields import Form, plain
-from interlock.domain import commands
+from interlock.domain import commands, values
 from interlock.domain.commands import AnyCommand, LineUnits, NewLine, Received
+from interlock.domain.decision import FieldError
+from interlock.domain.errors import InvalidValue
 from interlock.domain.estate import Fulfillment, Place, Recipient
 from interlock.domain.values import ZERO
 
@@ -19,12 +21,13 @@ OVER: Final = frozenset({"canceled", "returned", "refunded"})
 _FULFILLMENTS: Final[tuple[Fulfillment, ...]] = get_args(Fulfillment)
 NEW_ORDER: Final = frozenset(
     ["order_id", "number", "channel", "placed_at", "currency", "fulfillment", "destination", "pickup_node"]
-    + ["customer", "recipient", "lines", "total", "tax", "shipping", "payment"]
+    + ["customer", "recipient", "preferred_node", "promotions", "lines", "total", "tax", "shipping", "payment"]
 )
 NEW_LINE: Final = frozenset({"line_no", "sku", "quantity", "uom", "unit_price"})
 PLACE: Final = frozenset({"country", "region", "postal_code", "latitude", "longitude"})
-RECIPIENT: Final = frozenset({"name", "street", "street_2", "city", "phone", "email"})
+RECIPIENT: Final = frozenset({"name", "street", "street_2", "city", "phone", "email", "instructions"})
 PAYMENT: Final = frozenset({"authorized", "captured"})
+PROMOTIONS_MAX: Final = 100
 
 
 def create_order(form: Form) -> AnyCommand:
@@ -66,6 +69,8 @@ def create_order(form: Form) -> AnyCommand:
         pickup_node=pickup_node,
         customer=form.text("customer"),
         recipient=_recipient(form.form("recipient", RECIPIENT)),
+        preferred_node=form.node("preferred_node") if form.given("preferred_node") else None,
+        promotions=_promotions(form),
         total=total,
         tax=tax,
         shipping=shipping,
@@ -143,8 +148,26 @@ def _recipient(form: Form | None) -> Recipient | None:
         city=form.text("city"),
         phone=form.text("phone"),
         email=form.text("email"),
+        instructions=form.text("instructions"),
     )
     return found if found != Recipient() else None
+
+
+def _promotions(form: Form) -> tuple[str, ...]:
+    """The ids of the promotions that were applied."""
+    value = form.record.get("promotions")
+    if value is None or value == "":
+        return ()
+    if not isinstance(value, list | tuple) or not 0 < len(value) <= PROMOTIONS_MAX:
+        form.wrong("promotions", f"a list of 1 to {PROMOTIONS_MAX} identifiers")
+        return ()
+    found = []
+    for place, each in enumerate(value):
+        try:
+            found.append(values.key("promotions", each))
+        except InvalidValue as error:
+            form.errors.append(FieldError(f"{form.path}promotions[{place}]", show(each), error.expected))
+    return tuple(found)
 
 
 def _place(form: Form) -> Place:

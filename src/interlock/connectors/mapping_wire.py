@@ -78,6 +78,7 @@ class WireRecipient(Wire):
     city: str | None = None
     phone: str | None = None
     email: str | None = None
+    instructions: str | None = None
 
 
 class WirePayment(Wire):
@@ -227,8 +228,14 @@ def read_text(text: str) -> str:
     return text.strip()
 
 
+SMALL: Final = {str(number): number for number in range(1, 1000)}
+"""What nearly all numbers of lines and pieces are."""
+
+
 def read_line_no(number: Number) -> int:
     """A line number."""
+    if type(number) is str and number in SMALL:
+        return SMALL[number]
     if type(number) is str and len(number) <= 9 and number.isascii() and number.isdigit():
         number = int(number)
     if type(number) is int and 0 < number <= LINE_NO_MAX:
@@ -237,7 +244,9 @@ def read_line_no(number: Number) -> int:
 
 
 def read_quantity(written: Number, least: int = 1) -> Quantity:
-    """A whole quantity from `least` on; any other is left to the careful way."""
+    """A whole quantity from `least` on, which is 1 or less; any other is left to the careful way."""
+    if type(written) is str and written in SMALL:
+        return SMALL[written]
     if type(written) is str and len(written) <= 9 and written.isascii():
         digits = written.removeprefix("-") if least < 0 else written
         written = int(written) if digits.isdigit() else unusual()
@@ -258,7 +267,7 @@ def read_amount(written: Number) -> Decimal:
                 return Decimal(f"{whole}.{decimals}") if decimals else Decimal(whole)
     elif type(written) is int and 0 <= written < QUICK_AMOUNT_MAX:
         return Decimal(written)
-    elif type(written) is Decimal and 0 <= written < QUICK_AMOUNT_MAX:
+    elif type(written) is Decimal and written.is_finite() and 0 <= written < QUICK_AMOUNT_MAX:
         exponent = written.as_tuple().exponent
         if type(exponent) is int and -DECIMALS_MAX <= exponent <= 0:
             return plain(written)
@@ -267,9 +276,14 @@ def read_amount(written: Number) -> Decimal:
 
 def read_recipient(wire: WireRecipient) -> tuple[Recipient | None, int]:
     """Who takes delivery, and how many keys said it."""
-    said = {name: read_text(text) for name in wire.__struct_fields__ if (text := getattr(wire, name)) is not None}
-    found = Recipient(**said)
-    return found if found != Recipient() else None, len(said)
+    said = {}
+    for name, text in zip(_RECIPIENT, msgspec.structs.astuple(wire), strict=True):
+        if text is not None:
+            said[name] = read_text(text)
+    return Recipient(**said) if any(said.values()) else None, len(said)
+
+
+_RECIPIENT: Final = WireRecipient.__struct_fields__
 
 
 def read_place(wire: WirePlace) -> tuple[Place, int]:

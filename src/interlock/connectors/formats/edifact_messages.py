@@ -15,8 +15,10 @@ from interlock.connectors.formats.edifact_groups import BEGIN_WITH_BGM, EXPECTED
 from interlock.connectors.formats.edifact_segments import KNOWN, TOO_MANY, Checker, Finding
 from interlock.connectors.formats.edifact_syntax import CHARACTER_SETS, CONTROLS, BadEncoding, Cut, Separators, decoded
 
-SEGMENTS_KEPT_MAX: Final = 20_000
-SEGMENT_KEPT_CHARACTERS_MAX: Final = 60
+SEGMENTS_KEPT_MAX: Final = 4_000
+SEGMENT_KEPT_CHARACTERS_MAX: Final = 96
+FRESH_KEPT_MAX: Final = 1_000
+"""Of a message with more segments that were not seen before, none is kept: it would cost more than it saves."""
 NOTES_MAX: Final = 20
 FINDINGS_MAX: Final = 100
 FLAW_BYTES_MAX: Final = 64 * 1024
@@ -67,8 +69,9 @@ class Header(NamedTuple):
     @classmethod
     def of(cls, elements: list[Element]) -> Header:
         """From the elements of UNH."""
-        named = [component(elements, 2, number).strip() for number in range(1, 6)]
-        return cls(component(elements, 1, 1).strip(), *named)
+        second = elements[2] if len(elements) > 2 else ""
+        parts = [each.strip() for each in ([second] if isinstance(second, str) else second[:5])]
+        return cls(component(elements, 1, 1).strip(), *parts, *[""] * (5 - len(parts)))
 
     def identifier(self) -> str:
         """Version, release, agency and association, as S009 has them after the type."""
@@ -92,6 +95,15 @@ class _Flat(State):
         return move
 
 
+class _Moves(dict[str, tuple[int, Any, bool, str, Node]]):
+    """What segments of known texts do in a state: as Move says it, with the moves of the state after it, and the segment."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+
 class MessageReader:
     """Reads the messages of interchanges with the same separators."""
 
@@ -99,7 +111,9 @@ class MessageReader:
         self._marks = separators
         self._encoding = encoding
         self._check = Checker(separators)
-        self._kept: dict[str, list[Element]] = {}
+        self._kept: dict[str, Node] = {}
+        """Segments that were right before: the same text is the same segment wherever it stands, and nobody may change it."""
+        self._moves: dict[int, _Moves] = {}
         allowed = re.escape(separators.special + "\r\n\t")
         self._control = re.compile(f"(?![{allowed}])[{CONTROLS}]").search
         self._foreign = {
@@ -135,6 +149,7 @@ class MessageReader:
 
     def _read(self, cut: Cut, reading: Reading, note: str) -> Node:
         segments = reading.segments = cut.segments
+        reading.fresh = ""
         header = self._marks.elements(segments[0])
         reading.header = Header.of(header)
         extra = self._look_closely(cut, reading)
@@ -146,22 +161,26 @@ class MessageReader:
         return root
 
     def elements(self, segment: str) -> list[Element]:
-        """The elements of a segment. The same text has the same ones wherever it stands, so they are kept for the next time."""
-        elements = self._kept.get(segment)
-        if elements is None:
-            elements = self._marks.elements(segment)
-            elements[0] = _tag_of(elements)
-            if "," in segment or self._marks.decimal == ",":
-                self._check(str(elements[0]), elements)
-            if len(segment) <= SEGMENT_KEPT_CHARACTERS_MAX:
-                if len(self._kept) >= SEGMENTS_KEPT_MAX:
-                    self._kept.clear()
-                self._kept[segment] = elements
+        """The elements of a segment."""
+        elements = self._marks.elements(segment)
+        elements[0] = _tag_of(elements)
+        if "," in segment or self._marks.decimal == ",":
+            self._check(str(elements[0]), elements)
         return elements
+
+    def _node(self, segment: str) -> Node:
+        """The segment with nothing below it, cut when it is first asked for its elements."""
+        node = Node.__new__(Node)
+        node.text = segment
+        node.cut = self.elements
+        node.children = None
+        return node
 
     def _characters(self, text: str, reading: Reading, note: str) -> None:
         """Characters that do not belong into an interchange, or not into one of its level."""
-        found = None if text.isprintable() else self._control(text)
+        # What was right before has none, and does not end with separators.
+        fresh = reading.fresh or text
+        found = None if fresh.isprintable() else self._control(text)
         if found is not None:
             value = f"0x{ord(found[0]):02x}"
             finding = Finding("UNH", 0, 0, "21", value, "a character that can be printed", True)
@@ -171,7 +190,7 @@ class MessageReader:
             if foreign is not None and (found := foreign(text)) is not None:
                 reading.notes.append(f"the character {found[0]!r} is outside of {reading.around.level}")
         component, element = self._trailing
-        if (component in text or element in text) and self._ends_with_separators(reading.segments):
+        if (component in fresh or element in fresh) and self._ends_with_separators(reading.segments):
             reading.notes.append("separators at the end of a segment")
 
     def _ends_with_separators(self, segments: list[str]) -> bool:
@@ -182,7 +201,7 @@ class MessageReader:
     def _look_closely(self, cut: Cut, reading: Reading) -> Extra:
         """Check the segments; the further repetitions of elements, by the segment, as segments of their own."""
         marks = self._marks
-        places: Sequence[int] = self._check.doubtful(cut.text) if cut.text else range(1, len(cut.segments) - 1)
+        places = self._doubtful(cut, reading) if cut.text else range(1, len(cut.segments) - 1)
         extra: Extra = {}
         for place in places:
             segment = cut.segments[place]
@@ -198,41 +217,80 @@ class MessageReader:
                 reading.notes.append(f"a release character before {released[1:]!r}, which needs none")
         return extra
 
+    def _doubtful(self, cut: Cut, reading: Reading) -> Sequence[int]:
+        """Which segments must be looked at closely: none that were right before. Those that are right now are kept."""
+        kept, end = self._kept, self._marks.terminator
+        fresh = [segment for segment in cut.segments[1:] if segment not in kept]
+        text = f"{end}{end.join(fresh)}{end}"
+        reading.fresh = cut.segments[0] + text
+        doubts = [place - 1 for place in self._check.doubtful(text)]
+        places: list[int] = []
+        if doubts:
+            at = [place for place, segment in enumerate(cut.segments) if place and segment not in kept]
+            places = [at[doubt] for doubt in doubts]
+            doubted = {fresh[doubt] for doubt in doubts}
+            fresh = [segment for segment in fresh if segment not in doubted]
+        component, element = self._trailing
+        if len(fresh) <= FRESH_KEPT_MAX and "".join(fresh).isprintable() and not (component in text or element in text):
+            if len(kept) > SEGMENTS_KEPT_MAX:
+                kept.clear()
+                self._moves = {}
+            for segment in fresh[:-1]:  # not the trailer
+                if len(segment) <= SEGMENT_KEPT_CHARACTERS_MAX:
+                    kept[segment] = self._node(segment)
+        return places
+
     def _tree(self, segments: list[str], header: list[Element], extra: Extra, reading: Reading) -> Node:
         """The segments between UNH and UNT below the root. Raises _NotPlain where one begins with a blank, or is empty."""
-        cut, new = self.elements, Node.__new__
+        new = Node.__new__
         top: dict[str, list[Node]] = {}
         root = Node(header, top)
         open_at: list[dict[str, list[Node]]] = [top] * DEPTH_MAX
-        state: State = start(reading.header.kind, self._marks.element) or self._flat
+        moves = self._moves_in(start(reading.header.kind, self._marks.element) or self._flat)
         level = 0
         for place, segment in enumerate(segments[1:-1], start=2):
             try:
-                moved, state, opens, tag = state[segment[:4]]
+                moved, moves, opens, tag, node = moves[segment]
             except KeyError:
-                move = self._unusual(segment, state, place, reading)
+                try:
+                    move: Move | None = moves.state[segment[:4]]
+                except KeyError:
+                    move = self._unusual(segment, moves.state, place, reading)
                 if move is None:
                     # It stays with what it stands beside.
                     node = Node(self.elements(segment))
                     open_at[level].setdefault(_tag_of(node.elements), []).append(node)
                     continue
                 moved, state, opens, tag = move
+                before, moves = moves, self._moves_in(state)
+                known = self._kept.get(segment)
+                if known is not None:
+                    before[segment] = moved, moves, opens, tag, known
+                node = known or self._node(segment)
             level = moved
-            node = new(Node)
-            node.text = segment
-            node.cut = cut
             children = open_at[level]
-            if tag in children:
+            if opens:
+                # A node of its own: what is below it differs.
+                level += 1
+                elements, node = node.elements, new(Node)
+                node.elements = elements
+                open_at[level] = node.children = {}
+            if extra and segment in extra:
+                elements, more = extra[segment]
+                node = Node(elements, node.children)
+                children.setdefault(tag, []).extend([node, *map(Node, more)])
+            elif tag in children:
                 children[tag].append(node)
             else:
                 children[tag] = [node]
-            if opens:
-                level += 1
-                open_at[level] = node.children = {}
-            if extra and segment in extra:
-                node.elements, more = extra[segment]
-                children[tag] += [Node(each) for each in more]
         return root
+
+    def _moves_in(self, state: State) -> _Moves:
+        """What is known of the state. States live as long as the reader does."""
+        moves = self._moves.get(id(state))
+        if moves is None:
+            moves = self._moves[id(state)] = _Moves(state)
+        return moves
 
     def _unusual(self, segment: str, state: State, place: int, reading: Reading) -> Move | None:
         """Where a segment goes whose tag is not followed by a separator; None for one that the message does not know."""
@@ -289,6 +347,8 @@ class Reading:
         self.around = around
         self.header = Header("", "", "", "", "", "")
         self.segments: list[str] = []
+        self.fresh = ""
+        """The text of UNH and of the segments that were not right in a message before; "" where that was not asked."""
         self.notes = list(around.notes)
         self.errors: list[tuple[str, int, int, str, str]] = []
         self.first: tuple[str, int, Finding, int | None] | None = None

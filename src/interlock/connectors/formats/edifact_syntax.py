@@ -83,6 +83,8 @@ class Separators:
         if mark == "\n":
             if "\r" in text:
                 text = text.replace("\r", "")
+        elif "\r" not in text and "\n" not in (joined := text.replace(mark + "\n", mark)):
+            text = joined
         elif "\n" in text or "\r" in text:
             ends = text.count("\n") - text.count(mark + "\n") - text.count(mark + "\r\n")
             wrapped = ends > 0 and self._has_wraps(text)

@@ -56,7 +56,7 @@ def read(source: Iterable[bytes], form: Format) -> Iterator[Item]:
             text = text[3:]
         try:
             items = list(_at_once(text, form.item))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             pass
         else:
             yield from items
@@ -70,10 +70,11 @@ def document(raw: bytes, kind: str, place: str, context: dict[str, Tree]) -> Doc
     """One JSON value as a document, or what is wrong with it."""
     try:
         data = _decode(raw)
+        # Each key is followed by a colon: where there are fewer keys than `":`, one may have been there twice.
+        twice = _double_key(raw) if raw.count(b'":') != keys_in(data) else ""
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Flaw(place, "unreadable", "JSON", str(error)[:SHOWN_MAX], "a JSON value in UTF-8", raw, kind)
-    # Each key is followed by a colon: where there are fewer keys than `":`, one may have been there twice.
-    if raw.count(b'":') != keys_in(data) and (twice := _double_key(raw)):
+    if twice:
         return Flaw(place, "unreadable", twice, "", "a key that is there only once in its object", raw, kind)
     return Document(kind, place, data, raw, context)
 

@@ -27,6 +27,8 @@ from interlock.domain.links import Format, FormatKind
 TOP_PARTS: Final = ("format", "about", "settings", "tables", "rates", "records", "messages", "first")
 RULE_PARTS: Final = ("when", "each", "where", "action", "fields", "skip", "mark")
 MESSAGE_PARTS: Final = ("when", "document", "skip")
+SEGMENTED: Final = ("x12", "edifact")
+"""Formats whose documents are trees of segments."""
 _MARK: Final = ("store", "register", "business_day", "number", "kind", "at", "first", "last", "count")
 _MARK_NEEDED: Final = ("store", "register", "number")
 
@@ -46,7 +48,8 @@ def compile_recipe(
         mistakes.tell(("first",), is_first, "true or false")
     if mistakes.found:
         raise RecipeWrong(name, mistakes.found)
-    return Recipe(name, [rule for rule in made if rule is not None], first=is_first)
+    segments = form is not None and form.kind in SEGMENTED
+    return Recipe(name, [rule for rule in made if rule is not None], first=is_first, segments=segments)
 
 
 def compile_template(

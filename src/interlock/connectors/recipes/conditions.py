@@ -70,6 +70,19 @@ class All:
         return True
 
 
+class AnyOf:
+    """Conditions of which one must hold."""
+
+    def __init__(self, checks: Sequence[Holds]) -> None:
+        self.checks = checks
+
+    def __call__(self, scope: Scope) -> bool:
+        for check in self.checks:  # noqa: SIM110 - any() takes twice as long
+            if check(scope):
+                return True
+        return False
+
+
 def _words_of(wanted: Any) -> frozenset[str] | None:
     """The words that text may be; None where something else is asked."""
     entries = wanted if isinstance(wanted, list) else [wanted]
@@ -100,7 +113,11 @@ def _any(kitchen: Kitchen, raw: Any, place: Place) -> Holds:
         kitchen.mistakes.tell(place, raw, "a list of conditions")
         return lambda _: False
     checks = [read_condition(kitchen, each, (*place, at)) for at, each in enumerate(raw)]
-    return lambda scope: any(check is None or check(scope) for check in checks)
+    return AnyOf([check or _always for check in checks])
+
+
+def _always(_: Scope) -> bool:
+    return True
 
 
 def _test(kitchen: Kitchen, wanted: Any, place: Place) -> Test:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from interlock.connectors.formats.document import Node
 from interlock.connectors.recipes.paths import Filter, Path, Step, context_of, filtered, follow
-from interlock.connectors.recipes.scopes import Scope, plain, word
+from interlock.connectors.recipes.scopes import Scope, plain, text_of, word
 
 Getter = Callable[[Scope], Any]
 Ending = Literal["raw", "text", "word", "asked"]
@@ -45,7 +45,14 @@ class Names:
     def __init__(self) -> None:
         self._space: dict[str, Any] = {
             **{"Node": Node, "Scope": Scope, "follow": follow, "plain": plain},
-            **{"asked": _asked, "as_word": _as_word, "picked": _picked, "word": word},
+            **{
+                "asked": _asked,
+                "as_word": _as_word,
+                "picked": _picked,
+                "word": word,
+                "text_of": text_of,
+                "U": object(),
+            },
         }
         self._count = 0
 

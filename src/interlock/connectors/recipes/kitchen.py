@@ -126,6 +126,10 @@ class Kitchen:
         """The function of a value."""
         return self._value(raw, place).get
 
+    def operand(self, raw: Any, place: Place) -> Value:
+        """The value itself."""
+        return self._value(raw, place)
+
     def asked(self, path: str, place: Place) -> tuple[Callable[[Scope], Any], Path | None]:
         """What stands at a path, for a condition: a segment is there, whatever it holds."""
         made = self._text(path, place)

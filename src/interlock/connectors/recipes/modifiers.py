@@ -43,6 +43,15 @@ class Kitchen(Protocol):
     def getter(self, raw: Any, place: Place) -> Get:
         """The function of a value; mistakes in it are noted."""
 
+    def operand(self, raw: Any, place: Place) -> Operand:
+        """The value itself; mistakes in it are noted."""
+
+
+class Operand(Protocol):
+    """A value that a change needs."""
+
+    get: Get
+
 
 def read_modifiers(kitchen: Kitchen, raw: Mapping[str, Any], place: Place) -> Change | None:
     """The modifiers of an operation as one function; None where it has none (then text is only trimmed)."""
@@ -76,32 +85,68 @@ def _before(name: str) -> tuple[str, ...]:
 class Simple:
     """A change that needs nothing but the value, which is given."""
 
-    __slots__ = ("of",)
+    __slots__ = ("of", "steps")
 
-    def __init__(self, of: Callable[[Any], Any]) -> None:
+    def __init__(self, of: Callable[[Any], Any], steps: tuple[Callable[[Any], Any], ...] = ()) -> None:
         self.of = of
+        self.steps = steps or (of,)
 
     def __call__(self, _: Scope, value: Any) -> Any:
         return None if value is None else self.of(value)
 
 
-def _chain(changes: list[Change], last: list[Change]) -> Change:
-    if not last and all(isinstance(each, Simple) for each in changes):
-        return _composed([each.of for each in changes if isinstance(each, Simple)])
+class Default:
+    """Another value where none is given."""
 
-    def all_of(scope: Scope, value: Any) -> Any:
-        for change in changes:
+    __slots__ = ("_get", "value")
+
+    def __init__(self, value: Operand) -> None:
+        self.value = value
+        self._get = value.get
+
+    def __call__(self, scope: Scope, value: Any) -> Any:
+        return self._get(scope) if value is None else value
+
+
+class Required:
+    """A value that must be given."""
+
+    __slots__ = ()
+
+    def __call__(self, _: Scope | None, value: Any) -> Any:
+        if value is None:
+            raise Unfit(None, "a value, because the mapping requires one; it is missing")
+        return value
+
+
+class Chain:
+    """Changes one after the other: `changes` of what is given, `last` of anything."""
+
+    __slots__ = ("changes", "last")
+
+    def __init__(self, changes: list[Change], last: list[Change]) -> None:
+        self.changes, self.last = changes, last
+
+    def __call__(self, scope: Scope, value: Any) -> Any:
+        for change in self.changes:
             if value is None:
                 break
             value = change(scope, value)
-        for change in last:
+        for change in self.last:
             value = change(scope, value)
         return value
 
-    return all_of
+
+def _chain(changes: list[Change], last: list[Change]) -> Change:
+    if all(isinstance(each, Simple) for each in (*changes, *last)):
+        return _composed([each.of for each in (*changes, *last) if isinstance(each, Simple)])
+    return Chain(changes, last)
 
 
 def _composed(steps: list[Callable[[Any], Any]]) -> Change:
+    if numbers.number in steps and steps[steps.index(numbers.number) + 1 :][:1] == [numbers.tidy]:
+        at = steps.index(numbers.number)
+        steps = [*steps[:at], numbers.tidy_number, *steps[at + 2 :]]
     if len(steps) == 1:
         return Simple(steps[0])
 
@@ -112,7 +157,7 @@ def _composed(steps: list[Callable[[Any], Any]]) -> Change:
                 break
         return value
 
-    return Simple(all_of)
+    return Simple(all_of, tuple(steps))
 
 
 # Words
@@ -290,40 +335,34 @@ def _round(kitchen: Kitchen, raw: Mapping[str, Any], place: Place) -> Change | N
 
 
 def _default(kitchen: Kitchen, raw: Mapping[str, Any], place: Place) -> Change:
-    default = kitchen.getter(raw["default"], place)
-    return lambda scope, value: default(scope) if value is None else value
+    return Default(kitchen.operand(raw["default"], place))
 
 
 def _required(kitchen: Kitchen, raw: Mapping[str, Any], place: Place) -> Change | None:
     if not _flag(kitchen, raw, place):
         return None
 
-    def change(_: Scope, value: Any) -> Any:
-        if value is None:
-            raise Unfit(None, "a value, because the mapping requires one; it is missing")
-        return value
-
-    return change
+    return Required()
 
 
 def _text(kitchen: Kitchen, raw: Mapping[str, Any], place: Place) -> Change | None:
     if not _flag(kitchen, raw, place):
         return None
-    return lambda _scope, value: None if value is None else text_of(value)
+    return Simple(text_of)
 
 
 def _pad(kitchen: Kitchen, raw: Mapping[str, Any], place: Place) -> Change | None:
     length = _whole(kitchen, raw, place, LENGTH_MAX)
     if length is None:
         return None
-    return lambda _scope, value: None if value is None else text_of(value).rjust(length, "0")
+    return Simple(lambda value: text_of(value).rjust(length, "0"))
 
 
 def _cut(kitchen: Kitchen, raw: Mapping[str, Any], place: Place) -> Change | None:
     length = _whole(kitchen, raw, place, LENGTH_MAX)
     if length is None:
         return None
-    return lambda _scope, value: None if value is None else text_of(value)[:length].rstrip() or None
+    return Simple(lambda value: text_of(value)[:length].rstrip() or None)
 
 
 def _flag(kitchen: Kitchen, raw: Mapping[str, Any], place: Place) -> bool:

@@ -68,6 +68,13 @@ def tidy(value: Decimal) -> int | Decimal:
     return value.normalize()
 
 
+def tidy_number(value: Any) -> int | Decimal:
+    """The number as `tidy` gives it. Raises Unfit."""
+    if type(value) is str and value.isdigit() and value.isascii() and len(value) <= DIGITS_MAX:
+        return int(value)
+    return tidy(number(value))
+
+
 def rounded(value: Decimal, places: int) -> Decimal:
     """The number with so many decimals, half to even."""
     return value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)

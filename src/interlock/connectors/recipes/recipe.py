@@ -23,7 +23,7 @@ from interlock.connectors.recipes.conditions import Holds, told
 from interlock.connectors.recipes.made import Made
 from interlock.connectors.recipes.scopes import Scope, text_of
 from interlock.connectors.recipes.times import read_day
-from interlock.connectors.recipes.unrolled import unrolled
+from interlock.connectors.recipes.unrolled import entries_that_hold, rules_that_hold, unrolled
 from interlock.connectors.recipes.values import Entries, Found, Object
 from interlock.connectors.recipes.wrong import Unfit
 from interlock.domain.decision import FieldError
@@ -61,12 +61,21 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recipe:
-    """What a mapping makes of documents. Safe to share between threads."""
+    """What a mapping makes of documents. Safe to share between threads.
 
-    def __init__(self, name: str, rules: Sequence[Rule], *, first: bool) -> None:
+    With `segments` it is made for documents that are trees of segments, and takes any other.
+    """
+
+    def __init__(self, name: str, rules: Sequence[Rule], *, first: bool, segments: bool = False) -> None:
         self.name = name
         self._rules = tuple(rules)
-        self._makers = {rule.place: unrolled(rule.fields) for rule in rules}
+        self._makers = {rule.place: unrolled(rule.fields, segments=segments) for rule in rules}
+        self._entries = {
+            rule.place: entries_that_hold(rule.entries.paths, rule.where, segments=segments)
+            for rule in rules
+            if rule.entries is not None
+        }
+        self._that_hold = rules_that_hold([(rule, rule.holds) for rule in rules], first=first, segments=segments)
         self._first = first
         self._last: tuple[Document, int, list[Scope]] | None = None
 
@@ -88,15 +97,11 @@ class Recipe:
         mark: Mark | None = None
         held: list[Rule] = []
         try:
-            for rule in self._rules:
-                if rule.holds is not None and not rule.holds(scope):
-                    continue
-                held.append(rule)
+            held = self._that_hold(scope)
+            for rule in held:
                 self._make(rule, scope, made)
                 if rule.mark is not None and mark is None:
                     mark = _mark(rule.mark, scope)
-                if self._first:
-                    break
         except Unfit as unfit:
             raise self._failed(scope, unfit) from None
         if not made and held:
@@ -148,11 +153,10 @@ class Recipe:
         elif rule.entries is None:
             made.append(Made(rule.action, self._makers[rule.place](scope), "", "", None, rule.place))
         else:
-            action, make, where, place = rule.action, self._makers[rule.place], rule.where, rule.place
-            for at, inner in enumerate(rule.entries.scopes(scope), 1):
+            action, make, place = rule.action, self._makers[rule.place], rule.place
+            for at, inner in self._entries[place](scope):
                 try:
-                    if where is None or where(inner):
-                        made.append(Made(action, make(inner), inner.address(), "", None, place, at))
+                    made.append(Made(action, make(inner), inner.address(), "", None, place, at))
                 except Unfit as unfit:
                     found = [_error(each, each.error) for each in rule.fields.walk(inner, "") if each.error is not None]
                     failed = MappingFailed(found or [FieldError("", show(unfit.value), unfit.expected)])

@@ -136,7 +136,7 @@ class Join(Value):
     """Several as one text; what is not given is left out."""
 
     def __init__(self, values: Sequence[Value], between: str) -> None:
-        self._values = values
+        self.values, self.between = values, between
         gets = [each.get for each in values]
 
         def get(scope: Scope) -> Any:
@@ -146,7 +146,7 @@ class Join(Value):
         self.get = get
 
     def sources(self, scope: Scope) -> list[Source]:
-        return [source for each in self._values for source in each.sources(scope)]
+        return [source for each in self.values for source in each.sources(scope)]
 
 
 class Choice(Value):
@@ -328,7 +328,7 @@ class Each(Value):
 
     def merge(self, groups: dict[tuple[str, ...], Any], made: Any) -> tuple[str, ...]:
         """Put an entry to those that are equal to it, or as a new one; gives what it is known by."""
-        key = tuple(text_of(made.get(name)) for name in self.by)
+        key = tuple([text_of(made.get(name)) for name in self.by])
         known = groups.setdefault(key, made)
         if known is not made:
             for name in self._add:

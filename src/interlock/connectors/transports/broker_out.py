@@ -47,6 +47,7 @@ class Publisher:
         self._out = out
         self._environment = environment
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._road: _Road | None = None
         self._connecting: asyncio.Lock | None = None
@@ -77,14 +78,17 @@ class Publisher:
             with contextlib.suppress(Exception):
                 asyncio.run_coroutine_threadsafe(self._leave(), loop).result(CLOSE_S_MAX)
             loop.call_soon_threadsafe(loop.stop)
+            if self._thread is not None:
+                self._thread.join(CLOSE_S_MAX)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._starting:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(
+                self._thread = threading.Thread(
                     target=_run, args=(self._loop,), name=f"publish-{self._out.topic}", daemon=True
-                ).start()
+                )
+                self._thread.start()
             return self._loop
 
     async def _send(self, body: bytes, message_id: str, key: str, headers: dict[str, str]) -> None:
@@ -248,5 +252,10 @@ async def _quietly(work: Callable[[], Awaitable[None]]) -> None:
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
+        # What a client has left behind whose broker went away, so that nothing of it is found when the loop is gone.
+        if left := asyncio.all_tasks(loop):
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(left, timeout=CLOSE_S_MAX))
     finally:
         loop.close()
