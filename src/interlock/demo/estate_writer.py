@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from interlock.demo.baskets import SHOP_ZONE
 from interlock.demo.rules import place_of
 from interlock.demo.stock import DC, QUICK
+from interlock.simulation.estate_program.plan import DC_USER
 
 FOLDERS = {
     "sales": "exchange/tills/sales",
@@ -39,7 +40,6 @@ COUNT_COLUMNS = {
 """Our field: the count sheets' header."""
 
 DC_PASSWORD_ENV = "DC_SFTP_PASSWORD"
-DC_USER = "interlock"
 DC_ENVELOPE = {
     "ours": {"id": "INTERLOCK"},
     "theirs": {"id": "DCWMS"},

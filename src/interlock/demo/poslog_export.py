@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 from interlock.demo.baskets import SHOP_ZONE, Basket, Row
+from interlock.demo.exports import plain
 from interlock.demo.rules import share, total_of, unit_price, units_of
 
 NAMESPACE = "http://www.nrf-arts.org/IXRetail/namespace/"
@@ -133,12 +133,6 @@ def write_poslog(path: Path, transactions: Iterable[str]) -> None:
         file.write(f'<POSLog xmlns="{NAMESPACE}" MajorVersion="6" MinorVersion="0">\n')
         file.writelines(transactions)
         file.write("</POSLog>\n")
-
-
-def plain(number: Decimal) -> str:
-    """A number as people write it: no exponent, no zeros at the end."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _local(at: datetime) -> str:

@@ -34,12 +34,12 @@ from interlock.demo.estate_writer import CALLERS, FOLDERS, estate_text
 from interlock.demo.made_up import made_up_baskets
 from interlock.demo.poslog_export import Registers, Sale, write_poslog
 from interlock.demo.stock import DC, QUICK, Demand, initial_counts
+from interlock.simulation.estate_program.plan import HOST_KEY_FILE
 
 FIRST_DAY_OF_DEMO = date(2017, 6, 30)
 """The fortnight from here on has the most baskets of the year: 6,401."""
 
 COUNT_ROWS_MAX = 5000
-HOST_KEY_FILE = "dc_host_key"
 DC_MAILBOX = "dc-sftp"
 """Whose password is in keys.json, for the DC's SFTP server and, by its variable, for Interlock."""
 RECOUNTED_MAX = 12

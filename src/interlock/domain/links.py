@@ -323,7 +323,7 @@ class BrokerOut(Out, tag_field="kind", tag="broker", frozen=True, kw_only=True):
 LinkOut = FolderOut | SftpOut | HttpOut | BrokerOut
 
 
-# A recipe of the estate
+# Systems that tell the same
 
 
 class TwoMasters(Base, frozen=True, kw_only=True):

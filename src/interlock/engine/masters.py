@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from interlock.domain.commands import AnyCommand
 from interlock.domain.decision import Arrival
@@ -16,10 +15,9 @@ from interlock.engine.desk import Desk
 class Masters:
     """What a batch hears of facts that two systems tell. An estate without such pairs costs nothing."""
 
-    def __init__(self, estate: Estate, desk: Desk, now: datetime) -> None:
+    def __init__(self, estate: Estate, desk: Desk) -> None:
         self._estate = estate
         self._desk = desk
-        self._now = now
         self._known: dict[ReportKey, dict[SystemId, bytes]] = {}
         self._written: dict[tuple[ReportKey, SystemId], Report] = {}
 

@@ -102,7 +102,7 @@ class Steps:
         self.known: dict[ledger.Key, ledger.Known] = {}
         self.waiting: dict[str, list[tuple[int | None, Arrival]]] = {}
         self.retold: list[Arrival] = []
-        self.masters = Masters(setting.estate, desk, now)
+        self.masters = Masters(setting.estate, desk)
 
     def outcomes(self) -> list[Outcome]:
         """Do it: one outcome for each arrival, in order. Raises StockMissed if it must be run again, on locked rows."""

@@ -1,17 +1,14 @@
-"""Serving the API on a socket: granian inside our own event loop, stopped gracefully by SIGTERM or `stop`."""
+"""Serving the API on a socket."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from starlette.applications import Starlette
+
+from interlock.http_server import HttpServer
 
 log = structlog.get_logger(__name__)
 
@@ -19,43 +16,11 @@ CONNECTIONS_WAITING_MAX: Final = 1_024
 REQUESTS_AT_ONCE_MAX: Final = 8_192
 
 
-class WebServer:
-    """One listening socket and the app behind it. `run` blocks until `stop`, SIGTERM or SIGINT."""
+class WebServer(HttpServer):
+    """The API's server."""
 
     def __init__(self, app: Starlette, host: str, port: int) -> None:
-        self.app, self.host, self.port = app, host, port
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: Server | None = None
-        self._stopped = threading.Event()
-
-    def run(self) -> None:
-        """Serve until told to stop: then no new connection is taken, and what was begun is answered."""
-        asyncio.run(self._serve())
-
-    def stop(self) -> None:
-        """Tell `run` to end; from any thread."""
-        self._stopped.set()
-        if self._loop is not None and self._server is not None:
-            self._loop.call_soon_threadsafe(self._server.stop)
-
-    async def _serve(self) -> None:
-        # The embedded server runs in this loop; the plain one would fork, and need the app to be importable.
-        self._server = Server(
-            self.app,
-            address=self.host,
-            port=self.port,
-            interface=Interfaces.ASGI,
-            websockets=False,
-            backlog=CONNECTIONS_WAITING_MAX,
-            backpressure=REQUESTS_AT_ONCE_MAX,
-            log_enabled=False,
-        )
-        self._loop = asyncio.get_running_loop()
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._loop.add_signal_handler(number, self.stop)
-        if not self._stopped.is_set():
-            await self._server.serve()
+        super().__init__(app, host, port, waiting_max=CONNECTIONS_WAITING_MAX, at_once_max=REQUESTS_AT_ONCE_MAX)
 
 
 def serve(app: Starlette, host: str, port: int, *, on_server: Callable[[WebServer], Any] | None = None) -> None:
